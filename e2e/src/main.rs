@@ -1,0 +1,3 @@
+//! Placeholder until the program is filled.
+
+fn main() {}
