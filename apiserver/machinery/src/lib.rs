@@ -1,1 +1,24 @@
-//! Placeholder until the crate is filled.
+//! Kubernetes API machinery without I/O: what an object is, how it is named, selected, validated,
+//! printed, and how an error is told.
+//!
+//! Everything here is a plain function or value. Storage, HTTP and Kubernetes call this crate,
+//! never the other way round. The names follow `k8s.io/apimachinery` and
+//! `k8s.io/apiextensions-apiserver`, so that a reader of those finds the room.
+
+pub mod definition;
+pub mod field;
+pub mod list_options;
+pub mod names;
+pub mod object;
+pub mod schema;
+pub mod selector;
+pub mod status;
+pub mod table;
+pub mod time;
+pub mod validation;
+
+pub use definition::{PrinterColumn, ResourceDefinition, ResourceNames, Scope};
+pub use field::{FieldError, FieldErrorKind};
+pub use list_options::{ListOptions, ResourceVersionMatch};
+pub use object::Object;
+pub use status::{ApiError, GroupResource, StatusReason};

@@ -1,0 +1,355 @@
+//! An object of any kind as JSON, with the accessors that machinery needs.
+//!
+//! An object has two encodings. The *stored* one starts with `apiVersion`, `kind` and `metadata`,
+//! in this order, and has no `metadata.resourceVersion`: that is the store's revision, which is
+//! known only once the write is done. The *served* one is the stored one with the revision put in
+//! by [`splice_resource_version`], without parsing.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+const METADATA_OPENING: &[u8] = b"\"metadata\":{";
+
+/// A Kubernetes object: a JSON object whose `metadata` is a JSON object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object(Map<String, Value>);
+
+/// What selectors look at, read from a stored encoding without building the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectHeader {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Object {
+    /// Takes a JSON object; the error is a sentence for the client. A missing or null `metadata`
+    /// becomes an empty one.
+    pub fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Object(mut map) = value else {
+            return Err("the body must be a JSON object".to_owned());
+        };
+        match map.get_mut("metadata") {
+            Some(Value::Object(_)) => {}
+            Some(Value::Null) | None => {
+                map.insert("metadata".to_owned(), Value::Object(Map::new()));
+            }
+            Some(_) => return Err("metadata must be an object".to_owned()),
+        }
+        for (key, value) in map
+            .get("metadata")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            check_metadata_type(key, value)?;
+        }
+        Ok(Self(map))
+    }
+
+    /// Reads an encoded object.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes)
+            .map_err(|e| e.to_string())
+            .and_then(Self::from_value)
+    }
+
+    /// The object as JSON.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
+    /// A top-level field.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field)
+    }
+
+    /// Sets a top-level field, or removes it when there is no value.
+    pub fn set(&mut self, field: &str, value: Option<Value>) {
+        match value {
+            Some(value) => self.0.insert(field.to_owned(), value),
+            None => self.0.remove(field),
+        };
+    }
+
+    /// The fields at the top.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// The fields at the top, to change.
+    pub fn fields_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.0
+    }
+
+    /// `apiVersion`, empty when unset.
+    pub fn api_version(&self) -> &str {
+        self.get("apiVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// `kind`, empty when unset.
+    pub fn kind(&self) -> &str {
+        self.get("kind").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// A field of `metadata`.
+    pub fn metadata_field(&self, field: &str) -> Option<&Value> {
+        self.0.get("metadata")?.get(field)
+    }
+
+    /// Sets a field of `metadata`, or removes it when there is no value.
+    pub fn set_metadata_field(&mut self, field: &str, value: Option<Value>) {
+        let Some(metadata) = self.0.get_mut("metadata").and_then(Value::as_object_mut) else {
+            return;
+        };
+        match value {
+            Some(value) => metadata.insert(field.to_owned(), value),
+            None => metadata.remove(field),
+        };
+    }
+
+    /// A string in `metadata`, empty when unset.
+    pub fn metadata_str(&self, field: &str) -> &str {
+        self.metadata_field(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// `metadata.name`, empty when unset.
+    pub fn name(&self) -> &str {
+        self.metadata_str("name")
+    }
+
+    /// `metadata.namespace`, empty when unset.
+    pub fn namespace(&self) -> &str {
+        self.metadata_str("namespace")
+    }
+
+    /// `metadata.uid`, empty when unset.
+    pub fn uid(&self) -> &str {
+        self.metadata_str("uid")
+    }
+
+    /// `metadata.resourceVersion`, empty when unset.
+    pub fn resource_version(&self) -> &str {
+        self.metadata_str("resourceVersion")
+    }
+
+    /// `metadata.generation`, 0 when unset.
+    pub fn generation(&self) -> i64 {
+        self.metadata_field("generation")
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    }
+
+    /// Whether the object waits for its finalizers.
+    pub fn is_terminating(&self) -> bool {
+        self.metadata_field("deletionTimestamp")
+            .is_some_and(|t| !t.is_null())
+    }
+
+    /// `metadata.finalizers`.
+    pub fn finalizers(&self) -> impl Iterator<Item = &str> {
+        self.metadata_field("finalizers")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+    }
+
+    /// A map of strings in `metadata`, such as `labels`.
+    pub fn string_map(&self, field: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata_field(field)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    }
+
+    /// The stored encoding.
+    pub fn encode_stored(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        out.extend_from_slice(b"{\"apiVersion\":");
+        push_json(&mut out, &Value::from(self.api_version()));
+        out.extend_from_slice(b",\"kind\":");
+        push_json(&mut out, &Value::from(self.kind()));
+        out.push(b',');
+        out.extend_from_slice(METADATA_OPENING);
+        let metadata = self.0.get("metadata").and_then(Value::as_object);
+        let mut first = true;
+        for (key, value) in metadata.into_iter().flatten() {
+            if key != "resourceVersion" {
+                push_member(&mut out, key, value, &mut first);
+            }
+        }
+        out.push(b'}');
+        first = false;
+        for (key, value) in &self.0 {
+            if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata") {
+                push_member(&mut out, key, value, &mut first);
+            }
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// The served encoding: a stored one with `metadata.resourceVersion` put in first.
+///
+/// Gives `None` for bytes that [`Object::encode_stored`] did not make.
+pub fn splice_resource_version(stored: &[u8], revision: u64) -> Option<Vec<u8>> {
+    let at = stored
+        .windows(METADATA_OPENING.len())
+        .position(|w| w == METADATA_OPENING)?
+        + METADATA_OPENING.len();
+    let (head, tail) = stored.split_at(at);
+    let separator = if tail.first() == Some(&b'}') { "" } else { "," };
+    let version = format!("\"resourceVersion\":\"{revision}\"{separator}");
+    let mut served = Vec::with_capacity(stored.len() + version.len());
+    served.extend_from_slice(head);
+    served.extend_from_slice(version.as_bytes());
+    served.extend_from_slice(tail);
+    Some(served)
+}
+
+impl ObjectHeader {
+    /// Reads the header of an encoded object; everything else is skipped.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Encoded {
+            metadata: Metadata,
+        }
+        #[derive(Deserialize)]
+        struct Metadata {
+            name: String,
+            #[serde(default)]
+            namespace: String,
+            #[serde(default)]
+            labels: Option<BTreeMap<String, String>>,
+        }
+        let Encoded {
+            metadata:
+                Metadata {
+                    name,
+                    namespace,
+                    labels,
+                },
+        } = serde_json::from_slice(bytes)?;
+        Ok(Self {
+            name,
+            namespace,
+            labels: labels.unwrap_or_default(),
+        })
+    }
+}
+
+/// The fields of `metadata` whose type the rest of the machinery relies on.
+fn check_metadata_type(key: &str, value: &Value) -> Result<(), String> {
+    let string_map = |v: &Value| {
+        v.as_object()
+            .is_some_and(|m| m.values().all(Value::is_string))
+    };
+    let (good, wanted) = match key {
+        "name" | "generateName" | "namespace" | "uid" | "resourceVersion" | "selfLink"
+        | "creationTimestamp" | "deletionTimestamp" => (value.is_string(), "a string"),
+        "labels" | "annotations" => (string_map(value), "a map of strings"),
+        "generation" | "deletionGracePeriodSeconds" => (value.is_i64(), "an integer"),
+        "finalizers" => {
+            let good = value
+                .as_array()
+                .is_some_and(|a| a.iter().all(Value::is_string));
+            (good, "a list of strings")
+        }
+        "ownerReferences" | "managedFields" => {
+            let good = value
+                .as_array()
+                .is_some_and(|a| a.iter().all(Value::is_object));
+            (good, "a list of objects")
+        }
+        _ => return Ok(()),
+    };
+    if good || value.is_null() {
+        Ok(())
+    } else {
+        Err(format!("metadata.{key} must be {wanted}"))
+    }
+}
+
+fn push_json(out: &mut Vec<u8>, value: &Value) {
+    serde_json::to_writer(out, value).expect("a JSON value always encodes into memory");
+}
+
+fn push_member(out: &mut Vec<u8>, key: &str, value: &Value, first: &mut bool) {
+    if !std::mem::take(first) {
+        out.push(b',');
+    }
+    push_json(out, &Value::from(key));
+    out.push(b':');
+    push_json(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_served_object_is_the_stored_one_with_its_revision() {
+        let object = Object::from_value(json!({
+            "data": {"metadata": {"x": "\"metadata\":{"}},
+            "kind": "K", "apiVersion": "g/v",
+            "metadata": {"name": "a", "resourceVersion": "7", "labels": {"l": "1"}},
+        }))
+        .unwrap();
+        let stored = object.encode_stored();
+        assert!(
+            !String::from_utf8(stored.clone())
+                .unwrap()
+                .contains("resourceVersion")
+        );
+        let served = Object::from_slice(&splice_resource_version(&stored, 12).unwrap()).unwrap();
+        let mut expected = object;
+        expected.set_metadata_field("resourceVersion", Some(json!("12")));
+        assert_eq!(served, expected);
+    }
+
+    #[test]
+    fn a_header_is_read_without_the_rest() {
+        let bytes = br#"{"metadata":{"name":"a","namespace":"n","labels":{"l":"1"}},"spec":{}}"#;
+        let header = ObjectHeader::from_slice(bytes).unwrap();
+        assert_eq!(
+            (header.name.as_str(), header.namespace.as_str()),
+            ("a", "n")
+        );
+        assert_eq!(header.labels["l"], "1");
+    }
+
+    #[test]
+    fn metadata_of_a_wrong_type_is_refused_by_field() {
+        let error = Object::from_value(json!({"metadata": {"labels": {"a": 1}}})).unwrap_err();
+        assert_eq!(error, "metadata.labels must be a map of strings");
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_survives_the_two_encodings(text in "\\PC{0,20}", revision: u64) {
+            let object = Object::from_value(json!({
+                "apiVersion": text, "kind": text, "metadata": {"name": text}, "spec": {"a": text},
+            })).unwrap();
+            let served = splice_resource_version(&object.encode_stored(), revision).unwrap();
+            let served = Object::from_slice(&served).unwrap();
+            prop_assert_eq!(served.name(), text.as_str());
+            prop_assert_eq!(served.resource_version(), revision.to_string());
+            prop_assert_eq!(served.get("spec"), object.get("spec"));
+        }
+    }
+}

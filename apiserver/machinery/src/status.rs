@@ -1,0 +1,489 @@
+//! Errors as `metav1.Status`: every failure that a client sees is made here.
+//!
+//! An [`ApiError`] has an external message, which goes into the body, and may have an internal one,
+//! which goes to the log only. Mirrors `k8s.io/apimachinery/pkg/api/errors`.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::field::FieldError;
+
+/// Seconds after which a client may try again when the store could not answer, as upstream's
+/// storage error interpreter says.
+const STORAGE_RETRY_AFTER_SECONDS: u32 = 2;
+
+/// The plural of a resource and its group, printed as `datarecords.data.kubedojo.io`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupResource {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Plural name.
+    pub resource: String,
+}
+
+/// Why a request failed: `metav1.StatusReason`, each with its HTTP code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusReason {
+    /// 400: the request cannot be understood.
+    BadRequest,
+    /// 401: a credential is missing or wrong.
+    Unauthorized,
+    /// 403: the user may not do this.
+    Forbidden,
+    /// 404: there is no such object or path.
+    NotFound,
+    /// 405: the resource does not have this verb.
+    MethodNotAllowed,
+    /// 406: no representation that the client accepts.
+    NotAcceptable,
+    /// 409: an object of this name exists.
+    AlreadyExists,
+    /// 409: the object changed meanwhile, or a precondition failed.
+    Conflict,
+    /// 410: the resource version is too old.
+    Expired,
+    /// 413: the body is over the limit.
+    RequestEntityTooLarge,
+    /// 415: the body's media type is not supported.
+    UnsupportedMediaType,
+    /// 422: the object breaks a rule.
+    Invalid,
+    /// 429: too many requests are in flight.
+    TooManyRequests,
+    /// 500: the server is at fault.
+    InternalError,
+    /// 500: the store did not answer; the client may try again.
+    ServerTimeout,
+    /// 503: the server cannot answer now; the client may try again.
+    ServiceUnavailable,
+    /// 504: the request took longer than its deadline.
+    Timeout,
+}
+
+/// A failed request: what the client is told, and what only the log is told.
+#[derive(Clone, Debug)]
+pub struct ApiError(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    reason: StatusReason,
+    message: String,
+    details: Details,
+    internal: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Details {
+    name: String,
+    group: String,
+    kind: String,
+    causes: Vec<Cause>,
+    retry_after_seconds: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Cause {
+    reason: &'static str,
+    message: String,
+    field: String,
+}
+
+// === impl GroupResource ===
+
+impl fmt::Display for GroupResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() {
+            f.write_str(&self.resource)
+        } else {
+            write!(f, "{}.{}", self.resource, self.group)
+        }
+    }
+}
+
+// === impl StatusReason ===
+
+impl StatusReason {
+    /// The HTTP status code.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
+            Self::AlreadyExists | Self::Conflict => 409,
+            Self::Expired => 410,
+            Self::RequestEntityTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::Invalid => 422,
+            Self::TooManyRequests => 429,
+            Self::InternalError | Self::ServerTimeout => 500,
+            Self::ServiceUnavailable => 503,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// The reason as it stands in the body.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BadRequest",
+            Self::Unauthorized => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "NotFound",
+            Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::NotAcceptable => "NotAcceptable",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::Conflict => "Conflict",
+            Self::Expired => "Expired",
+            Self::RequestEntityTooLarge => "RequestEntityTooLarge",
+            Self::UnsupportedMediaType => "UnsupportedMediaType",
+            Self::Invalid => "Invalid",
+            Self::TooManyRequests => "TooManyRequests",
+            Self::InternalError => "InternalError",
+            Self::ServerTimeout => "ServerTimeout",
+            Self::ServiceUnavailable => "ServiceUnavailable",
+            Self::Timeout => "Timeout",
+        }
+    }
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    /// An error with nothing but a reason and a message.
+    pub fn new(reason: StatusReason, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            reason,
+            message: message.into(),
+            details: Details::default(),
+            internal: None,
+        }))
+    }
+
+    /// 400 with a sentence that says what is wrong.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusReason::BadRequest, message)
+    }
+
+    /// 401: the credential is missing or wrong; which one is not told.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusReason::Unauthorized, "Unauthorized")
+    }
+
+    /// 403 about one object or a collection; `why` comes after "is forbidden: ".
+    pub fn forbidden(resource: &GroupResource, name: &str, why: &str) -> Self {
+        let message = match (resource.resource.is_empty(), name.is_empty()) {
+            (true, _) => format!("forbidden: {why}"),
+            (false, true) => format!("{resource} is forbidden: {why}"),
+            (false, false) => format!("{resource} \"{name}\" is forbidden: {why}"),
+        };
+        Self::new(StatusReason::Forbidden, message).about(resource, name)
+    }
+
+    /// 404 for an object that does not exist.
+    pub fn not_found(resource: &GroupResource, name: &str) -> Self {
+        Self::new(
+            StatusReason::NotFound,
+            format!("{resource} \"{name}\" not found"),
+        )
+        .about(resource, name)
+    }
+
+    /// 404 for a path that no resource answers, in the words that clients match on.
+    pub fn path_not_found() -> Self {
+        Self::new(
+            StatusReason::NotFound,
+            "the server could not find the requested resource",
+        )
+    }
+
+    /// 405 for a verb that the resource does not have.
+    pub fn method_not_supported(resource: &GroupResource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind \"{resource}\"");
+        Self::new(StatusReason::MethodNotAllowed, message).about(resource, "")
+    }
+
+    /// 409 for a name that is taken.
+    pub fn already_exists(resource: &GroupResource, name: &str) -> Self {
+        Self::new(
+            StatusReason::AlreadyExists,
+            format!("{resource} \"{name}\" already exists"),
+        )
+        .about(resource, name)
+    }
+
+    /// 409 for a lost race or a failed precondition; `why` ends the sentence.
+    pub fn conflict(resource: &GroupResource, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        Self::new(StatusReason::Conflict, message).about(resource, name)
+    }
+
+    /// 409 with the sentence that every Kubernetes client knows.
+    pub fn object_modified(resource: &GroupResource, name: &str) -> Self {
+        Self::conflict(
+            resource,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
+    }
+
+    /// 410 for a resource version that the server no longer has.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusReason::Expired, message)
+    }
+
+    /// 413 for a body over `limit` bytes.
+    pub fn too_large(limit: usize) -> Self {
+        let message = format!("limit is {limit}");
+        Self::new(
+            StatusReason::RequestEntityTooLarge,
+            format!("Request entity too large: {message}"),
+        )
+    }
+
+    /// 422 with one cause per broken rule. `kind` is the Kind, not the plural.
+    pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
+        let qualified = if group.is_empty() {
+            kind.to_owned()
+        } else {
+            format!("{kind}.{group}")
+        };
+        let list = match errors {
+            [one] => one.to_string(),
+            many => {
+                let texts: Vec<String> = many.iter().map(ToString::to_string).collect();
+                format!("[{}]", texts.join(", "))
+            }
+        };
+        let mut error = Self::new(
+            StatusReason::Invalid,
+            format!("{qualified} \"{name}\" is invalid: {list}"),
+        );
+        error.0.details = Details {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            causes: errors
+                .iter()
+                .map(|e| Cause {
+                    reason: e.kind.reason(),
+                    message: e.body(),
+                    field: e.field.clone(),
+                })
+                .collect(),
+            retry_after_seconds: None,
+        };
+        error
+    }
+
+    /// 500 for a fault of the server; `internal` goes to the log only.
+    pub fn internal(internal: impl fmt::Display) -> Self {
+        Self::new(
+            StatusReason::InternalError,
+            "Internal error occurred: the server's log says more under this request's audit ID",
+        )
+        .with_internal(internal)
+    }
+
+    /// 500 `ServerTimeout` for a store that did not answer; never 404, never an empty list.
+    pub fn store_unavailable(
+        resource: &GroupResource,
+        verb: &str,
+        internal: impl fmt::Display,
+    ) -> Self {
+        let message = format!(
+            "The {verb} operation against {resource} could not be completed at this time, please try again."
+        );
+        let mut error = Self::new(StatusReason::ServerTimeout, message)
+            .about(resource, "")
+            .with_internal(internal);
+        verb.clone_into(&mut error.0.details.name);
+        error.with_retry_after(STORAGE_RETRY_AFTER_SECONDS)
+    }
+
+    /// 504 for a resource version that the store has not reached yet.
+    pub fn resource_version_too_large(wanted: u64, current: u64) -> Self {
+        let mut error = Self::new(
+            StatusReason::Timeout,
+            format!("Too large resource version: {wanted}, current: {current}"),
+        );
+        error.0.details.causes.push(Cause {
+            reason: "ResourceVersionTooLarge",
+            message: "Too large resource version".to_owned(),
+            field: String::new(),
+        });
+        error.with_retry_after(1)
+    }
+
+    /// Adds seconds after which the client may try again: details and the `Retry-After` header.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.0.details.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Adds what only the log may know.
+    #[must_use]
+    pub fn with_internal(mut self, internal: impl fmt::Display) -> Self {
+        self.0.internal = Some(internal.to_string());
+        self
+    }
+
+    fn about(mut self, resource: &GroupResource, name: &str) -> Self {
+        name.clone_into(&mut self.0.details.name);
+        self.0.details.group.clone_from(&resource.group);
+        self.0.details.kind.clone_from(&resource.resource);
+        self
+    }
+
+    /// The reason.
+    pub fn reason(&self) -> StatusReason {
+        self.0.reason
+    }
+
+    /// The HTTP status code.
+    pub fn code(&self) -> u16 {
+        self.0.reason.code()
+    }
+
+    /// What the log is told beyond the message.
+    pub fn internal_message(&self) -> Option<&str> {
+        self.0.internal.as_deref()
+    }
+
+    /// Seconds after which the client may try again.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.0.details.retry_after_seconds
+    }
+
+    /// The body: a `metav1.Status`.
+    pub fn to_status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.0.message,
+            "reason": self.0.reason.as_str(),
+            "code": self.code(),
+        });
+        let details = self.0.details.to_json();
+        if details.as_object().is_some_and(|d| !d.is_empty()) {
+            status["details"] = details;
+        }
+        status
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+// === impl Details ===
+
+impl Details {
+    fn to_json(&self) -> Value {
+        let mut json = serde_json::Map::new();
+        for (key, value) in [
+            ("name", &self.name),
+            ("group", &self.group),
+            ("kind", &self.kind),
+        ] {
+            if !value.is_empty() {
+                json.insert(key.to_owned(), Value::from(value.as_str()));
+            }
+        }
+        if !self.causes.is_empty() {
+            json.insert(
+                "causes".to_owned(),
+                self.causes.iter().map(Cause::to_json).collect(),
+            );
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            json.insert("retryAfterSeconds".to_owned(), seconds.into());
+        }
+        Value::Object(json)
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    fn to_json(&self) -> Value {
+        let mut json = json!({ "reason": self.reason, "message": self.message });
+        if !self.field.is_empty() {
+            json["field"] = Value::from(self.field.as_str());
+        }
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records() -> GroupResource {
+        GroupResource {
+            group: "data.kubedojo.io".to_owned(),
+            resource: "datarecords".to_owned(),
+        }
+    }
+
+    /// S1: details name the plural for a missing object.
+    #[test]
+    fn a_missing_object_is_404_and_names_the_plural() {
+        insta::assert_json_snapshot!(ApiError::not_found(&records(), "a").to_status(), @r#"
+        {
+          "apiVersion": "v1",
+          "code": 404,
+          "details": {
+            "group": "data.kubedojo.io",
+            "kind": "datarecords",
+            "name": "a"
+          },
+          "kind": "Status",
+          "message": "datarecords.data.kubedojo.io \"a\" not found",
+          "metadata": {},
+          "reason": "NotFound",
+          "status": "Failure"
+        }
+        "#);
+    }
+
+    /// S1: details name the Kind for an invalid object, and every cause has its field.
+    #[test]
+    fn an_invalid_object_lists_every_cause() {
+        let errors = [
+            FieldError::required("spec.source", ""),
+            FieldError::invalid("metadata.name", &json!("A"), "must be lower case"),
+        ];
+        let status = ApiError::invalid("data.kubedojo.io", "DataRecord", "A", &errors).to_status();
+        assert_eq!(
+            status["message"],
+            "DataRecord.data.kubedojo.io \"A\" is invalid: [spec.source: Required value, \
+             metadata.name: Invalid value: \"A\": must be lower case]"
+        );
+        assert_eq!(status["details"]["kind"], "DataRecord");
+        assert_eq!(status["details"]["causes"][1]["field"], "metadata.name");
+        assert_eq!(
+            status["details"]["causes"][0]["reason"],
+            "FieldValueRequired"
+        );
+    }
+
+    /// S2: a store that does not answer is a retryable error.
+    #[test]
+    fn a_store_outage_says_when_to_try_again_and_hides_the_cause() {
+        let error = ApiError::store_unavailable(&records(), "list", "connection refused");
+        assert_eq!(error.code(), 500);
+        assert_eq!(error.retry_after_seconds(), Some(2));
+        assert!(!error.to_status().to_string().contains("refused"));
+        assert_eq!(error.internal_message(), Some("connection refused"));
+    }
+}
