@@ -1,0 +1,103 @@
+//! What answers for the API: the server of this release, or an image of the user's own.
+
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats each struct inside an impl"
+)]
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rules;
+
+/// The server behind the API. Exactly one kind is set.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::exactly_one_server())]
+pub struct ServerSpec {
+    /// The server that ships with this release. It serves data.kubedojo.io/v1alpha1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundled: Option<BundledServer>,
+    /// A server of your own, from its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageServer>,
+}
+
+/// The server that ships with this release.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BundledServer {
+    /// Where the records are kept. Exactly one kind is set.
+    pub storage: BundledStorage,
+    /// Whether the server starts with a few example records when they are absent.
+    #[serde(default)]
+    pub seed_examples: bool,
+}
+
+/// Where the bundled server keeps its records. Exactly one kind is set.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::exactly_one_storage())]
+pub struct BundledStorage {
+    /// In the memory of the one replica; gone when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryStorage>,
+}
+
+/// Storage in memory. It has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+pub struct MemoryStorage {}
+
+/// A server from an image. It listens with HTTPS, and finds its certificate, its key and the CA
+/// bundle in /etc/apiserver/certs as tls.crt, tls.key and ca.crt. The files are replaced while it
+/// runs.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageServer {
+    /// The image to run.
+    #[schemars(length(min = 1, max = 512))]
+    pub image: String,
+    /// The program and its first arguments, instead of the image's entry point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
+    pub command: Vec<String>,
+    /// Arguments, instead of the image's own. They have to point the server at its certificate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 4096)))]
+    pub args: Vec<String>,
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<EnvVar>,
+    /// The port that the server listens on, with HTTPS.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: i32,
+    /// One path that tells both whether the server lives and whether it is ready. Without it
+    /// these are /livez and /readyz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), regex(pattern = r"^/[-._~/A-Za-z0-9]*$"))]
+    pub health_path: Option<String>,
+}
+
+/// One environment variable.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvVar {
+    /// The name of the variable.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Its value.
+    #[serde(default)]
+    #[schemars(length(max = 32768))]
+    pub value: String,
+}
+
+/// The port that the bundled server listens on, and what other servers most often choose. It is
+/// above 1024 because servers run without privileges.
+pub(crate) const DEFAULT_PORT: i32 = 8443;
+
+fn default_port() -> i32 {
+    DEFAULT_PORT
+}
