@@ -1,1 +1,3 @@
-//! Placeholder until the crate is filled.
+//! A library for Kubernetes extension API servers.
+
+pub mod cacher;

@@ -1,0 +1,212 @@
+//! The watch cache: the current objects of one resource and the events that led to them.
+//!
+//! One task feeds it from [`Storage::watch`]; readers never ask the store for data. An object is
+//! encoded when it enters and its bytes are shared by every GET, LIST and watch from then on.
+//! Mirrors `k8s.io/apiserver/pkg/storage/cacher`.
+//!
+//! Known deviations: lists at an older revision are answered by the store, not from snapshots.
+
+mod entry;
+mod event;
+mod feed;
+mod watcher;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+    time::Duration,
+};
+
+use apimachinery::ApiError;
+use parking_lot::RwLock;
+use storage::{Revision, Storage};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use entry::{Entry, Selection};
+pub use event::EventType;
+pub use watcher::{Encoder, WatchParameters, WatchStart, Watcher};
+
+use event::CacheEvent;
+
+/// Events that the ring keeps, so that watches can resume: upstream's largest ring.
+const RING_CAPACITY: usize = 102_400;
+/// How long a read waits for the cache to reach a revision, as upstream's `blockTimeout`.
+const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The watch cache of one resource.
+#[derive(Debug)]
+pub struct Cacher {
+    /// Held only to look things up and to apply a batch, never over an await.
+    state: RwLock<State>,
+    /// How far the cache is: wakes watches and waiting readers.
+    progress: watch::Sender<Progress>,
+    ring_capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<String, Arc<Entry>>,
+    ring: VecDeque<Arc<CacheEvent>>,
+    /// The sequence number of the first event in the ring; it only grows.
+    first_sequence: u64,
+    /// Every event after this revision is in the ring.
+    floor: Revision,
+    revision: Revision,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    /// Whether the objects were loaded once.
+    ready: bool,
+    revision: Revision,
+    /// Grows with every bookmark period; one ticker serves all watches.
+    bookmark_tick: u64,
+}
+
+impl Cacher {
+    /// A cache of everything under `prefix`; its feeding task ends with `shutdown`.
+    pub fn start(
+        storage: Arc<dyn Storage>,
+        prefix: String,
+        shutdown: CancellationToken,
+    ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
+        Self::with_ring_capacity(RING_CAPACITY, storage, prefix, shutdown)
+    }
+
+    fn with_ring_capacity(
+        ring_capacity: usize,
+        storage: Arc<dyn Storage>,
+        prefix: String,
+        shutdown: CancellationToken,
+    ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
+        let progress = watch::Sender::new(Progress::default());
+        let cacher = Arc::new(Self {
+            state: RwLock::default(),
+            progress,
+            ring_capacity,
+        });
+        let feed = feed::Feed {
+            cacher: Arc::clone(&cacher),
+            storage,
+            prefix,
+        };
+        let task = tokio::spawn(async move {
+            shutdown.run_until_cancelled(feed.run()).await;
+        });
+        (cacher, task)
+    }
+
+    /// Whether the objects were loaded once.
+    pub fn is_ready(&self) -> bool {
+        self.progress.borrow().ready
+    }
+
+    /// The revision that the cache shows.
+    pub fn revision(&self) -> Revision {
+        self.state.read().revision
+    }
+
+    /// Waits until the cache shows this revision or a newer one.
+    ///
+    /// # Errors
+    /// 504 with the cause `ResourceVersionTooLarge` when that takes too long.
+    pub async fn wait_until(&self, revision: Revision) -> Result<(), ApiError> {
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|p| p.ready && p.revision >= revision);
+        match tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ApiError::resource_version_too_large(
+                revision.0,
+                self.revision().0,
+            )),
+        }
+    }
+
+    /// One object by its key.
+    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// The selected objects under a prefix in the order of their keys, and the revision.
+    pub fn list(&self, prefix: &str, selection: &Selection) -> (Vec<Arc<Entry>>, Revision) {
+        let state = self.state.read();
+        (state.list(prefix, selection), state.revision)
+    }
+
+    /// Replaces everything, as after a gap in the store's events.
+    fn reset(&self, entries: Vec<Arc<Entry>>, revision: Revision) {
+        let mut state = self.state.write();
+        state.first_sequence += state.ring.len() as u64 + 1;
+        state.ring.clear();
+        state.objects = entries
+            .into_iter()
+            .map(|entry| (entry.key.clone(), entry))
+            .collect();
+        state.floor = revision;
+        state.revision = revision;
+        drop(state);
+        self.announce(revision);
+    }
+
+    fn apply(&self, events: Vec<CacheEvent>, revision: Revision) {
+        let mut state = self.state.write();
+        for event in events {
+            state.apply(Arc::new(event), self.ring_capacity);
+        }
+        state.revision = revision;
+        drop(state);
+        self.announce(revision);
+    }
+
+    fn announce(&self, revision: Revision) {
+        self.progress.send_modify(|p| {
+            p.ready = true;
+            p.revision = revision;
+        });
+    }
+
+    fn tick_bookmarks(&self) {
+        self.progress.send_modify(|p| p.bookmark_tick += 1);
+    }
+}
+
+impl State {
+    fn list(&self, prefix: &str, selection: &Selection) -> Vec<Arc<Entry>> {
+        self.objects
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(_, entry)| selection.matches(entry))
+            .map(|(_, entry)| Arc::clone(entry))
+            .collect()
+    }
+
+    fn apply(&mut self, event: Arc<CacheEvent>, ring_capacity: usize) {
+        match &event.current {
+            Some(entry) => self.objects.insert(entry.key.clone(), Arc::clone(entry)),
+            None => self.objects.remove(event.key()),
+        };
+        self.ring.push_back(event);
+        while self.ring.len() > ring_capacity {
+            if let Some(oldest) = self.ring.pop_front() {
+                self.floor = oldest.revision;
+                self.first_sequence += 1;
+            }
+        }
+    }
+
+    /// The sequence number of the first event after a revision, if none is missing.
+    fn sequence_after(&self, revision: Revision) -> Option<u64> {
+        if revision < self.floor {
+            return None;
+        }
+        let index = self
+            .ring
+            .partition_point(|event| event.revision <= revision);
+        Some(self.first_sequence + index as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests;

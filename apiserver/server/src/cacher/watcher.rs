@@ -1,0 +1,273 @@
+//! One client's watch: a position in the ring.
+//!
+//! A watch holds no queue. It reads a few events at a time from the shared ring when the client has
+//! taken the ones before; a client that falls off the ring is ended with 410 and starts anew.
+
+use std::{collections::VecDeque, fmt, sync::Arc, vec};
+
+use apimachinery::{ApiError, ListOptions, ResourceVersionMatch};
+use bytes::Bytes;
+use futures::{Stream, stream};
+use storage::Revision;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Cacher, Progress,
+    entry::{Entry, Selection},
+    event::{EventType, encode_frame},
+};
+
+/// Events that one watch takes from the ring at a time.
+const BATCH_MAX: usize = 64;
+
+/// Turns an object into the representation that a watch sends, when that is not the object itself.
+pub type Encoder = Arc<dyn Fn(&Entry) -> Bytes + Send + Sync>;
+
+/// How a client wants to watch.
+pub struct WatchParameters {
+    /// Keys under this prefix only.
+    pub prefix: String,
+    /// Which objects.
+    pub selection: Selection,
+    /// `BOOKMARK` events may be sent.
+    pub bookmarks: bool,
+    /// Where the watch begins.
+    pub start: WatchStart,
+    /// `apiVersion` and `kind` of the objects, for bookmarks.
+    pub api_version_kind: (String, String),
+    /// Another representation than the object itself.
+    pub encoder: Option<Encoder>,
+    /// When the watch ends by itself.
+    pub deadline: Instant,
+    /// Ends all watches when the server stops.
+    pub shutdown: CancellationToken,
+}
+
+/// Where a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchStart {
+    /// Strictly after a revision.
+    After(Revision),
+    /// With the current objects as `ADDED`; then, when `mark_end`, a bookmark that says so.
+    Current {
+        /// Whether the end of the initial events is marked.
+        mark_end: bool,
+    },
+    /// With what comes next.
+    Now,
+}
+
+/// A running watch.
+pub struct Watcher {
+    cacher: Arc<Cacher>,
+    parameters: WatchParameters,
+    progress: watch::Receiver<Progress>,
+    position: u64,
+    seen: Progress,
+    /// The objects that were there when the watch began, still to be sent.
+    initial: vec::IntoIter<Arc<Entry>>,
+    /// The bookmark that ends them.
+    initial_end: Option<Bytes>,
+    pending: VecDeque<Bytes>,
+    ended: bool,
+}
+
+impl fmt::Debug for WatchParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchParameters")
+            .field("prefix", &self.prefix)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WatchStart {
+    /// What the parameters of a watch ask for.
+    ///
+    /// Upstream marks the end of the initial events also for a watch without a resource version
+    /// and with bookmarks, whether it asked for initial events or not.
+    pub fn from_options(options: &ListOptions) -> Self {
+        let mark_end = options.allow_watch_bookmarks;
+        match (options.send_initial_events, options.resource_version) {
+            (Some(true), _) => Self::Current { mark_end },
+            (Some(false), None | Some(0)) => Self::Now,
+            (None, None) => Self::Current { mark_end },
+            (None, Some(0)) => Self::Current { mark_end: false },
+            (_, Some(revision)) => Self::After(Revision(revision)),
+        }
+    }
+
+    /// The revision that the cache must have reached before the watch can begin.
+    pub fn minimum_revision(options: &ListOptions) -> Option<Revision> {
+        match (options.resource_version, options.resource_version_match) {
+            (None, _) => None,
+            (Some(revision), Some(ResourceVersionMatch::NotOlderThan) | None) => {
+                Some(Revision(revision))
+            }
+            (Some(_), Some(ResourceVersionMatch::Exact)) => Some(Revision(0)),
+        }
+    }
+}
+
+impl Watcher {
+    /// Begins a watch; the caller has waited for the revision it needs.
+    ///
+    /// # Errors
+    /// 410 when the cache no longer has what comes after the revision.
+    pub fn start(cacher: &Arc<Cacher>, parameters: WatchParameters) -> Result<Self, ApiError> {
+        let mut progress = cacher.progress.subscribe();
+        let seen = *progress.borrow_and_update();
+        let state = cacher.state.read();
+        let next = state.first_sequence + state.ring.len() as u64;
+        let (initial, position) = match parameters.start {
+            WatchStart::Now => (Vec::new(), next),
+            WatchStart::Current { .. } => {
+                (state.list(&parameters.prefix, &parameters.selection), next)
+            }
+            WatchStart::After(revision) => match state.sequence_after(revision) {
+                Some(position) => (Vec::new(), position),
+                None => {
+                    return Err(ApiError::expired(format!(
+                        "too old resource version: {revision} ({})",
+                        state.floor
+                    )));
+                }
+            },
+        };
+        let initial_end = matches!(parameters.start, WatchStart::Current { mark_end: true })
+            .then(|| parameters.bookmark(state.revision, true));
+        drop(state);
+        Ok(Self {
+            cacher: Arc::clone(cacher),
+            parameters,
+            progress,
+            position,
+            seen,
+            initial: initial.into_iter(),
+            initial_end,
+            pending: VecDeque::new(),
+            ended: false,
+        })
+    }
+
+    /// The frames of the watch, until it ends.
+    pub fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, |mut watcher| async move {
+            let frame = watcher.next_frame().await?;
+            Some((frame, watcher))
+        })
+    }
+
+    async fn next_frame(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(entry) = self.initial.next() {
+                return Some(self.parameters.frame(EventType::Added, &entry));
+            }
+            if let Some(frame) = self.initial_end.take().or_else(|| self.pending.pop_front()) {
+                return Some(frame);
+            }
+            if self.ended {
+                return None;
+            }
+            if self.take_events() {
+                continue;
+            }
+            let waited = tokio::select! {
+                changed = self.progress.changed() => changed.is_ok(),
+                () = tokio::time::sleep_until(self.parameters.deadline) => false,
+                () = self.parameters.shutdown.cancelled() => false,
+            };
+            if !waited {
+                return None;
+            }
+            let now = *self.progress.borrow_and_update();
+            if now.bookmark_tick != self.seen.bookmark_tick && self.parameters.bookmarks {
+                self.take_events();
+                self.pending
+                    .push_back(self.parameters.bookmark(self.position_revision(), false));
+            }
+            self.seen = now;
+        }
+    }
+
+    /// Moves the next events into `pending`; says whether there was anything new.
+    fn take_events(&mut self) -> bool {
+        let state = self.cacher.state.read();
+        let Some(skip) = self.position.checked_sub(state.first_sequence) else {
+            drop(state);
+            self.pending.push_back(expired_frame());
+            self.ended = true;
+            return true;
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let events: Vec<_> = state
+            .ring
+            .iter()
+            .skip(skip)
+            .take(BATCH_MAX)
+            .cloned()
+            .collect();
+        drop(state);
+        self.position += events.len() as u64;
+        for event in &events {
+            if !event.key().starts_with(&self.parameters.prefix) {
+                continue;
+            }
+            let Some(event_type) = event.seen_by(&self.parameters.selection) else {
+                continue;
+            };
+            let frame = match &self.parameters.encoder {
+                None => event.frame(event_type),
+                Some(_) => event
+                    .object(event_type)
+                    .map(|entry| self.parameters.frame(event_type, &entry)),
+            };
+            self.pending.extend(frame);
+        }
+        !events.is_empty()
+    }
+
+    /// The newest revision such that every event up to it was taken.
+    fn position_revision(&self) -> Revision {
+        let state = self.cacher.state.read();
+        let index = self.position.saturating_sub(state.first_sequence);
+        match state.ring.get(usize::try_from(index).unwrap_or(usize::MAX)) {
+            Some(next) => Revision(next.revision.0.saturating_sub(1)),
+            None => state.revision,
+        }
+    }
+}
+
+impl WatchParameters {
+    fn frame(&self, event_type: EventType, entry: &Entry) -> Bytes {
+        match &self.encoder {
+            None => encode_frame(event_type.as_str(), &entry.bytes),
+            Some(encoder) => encode_frame(event_type.as_str(), &encoder(entry)),
+        }
+    }
+
+    fn bookmark(&self, revision: Revision, ends_initial_events: bool) -> Bytes {
+        let mut metadata = serde_json::json!({ "resourceVersion": revision.to_string() });
+        if ends_initial_events {
+            metadata["annotations"] = serde_json::json!({ "k8s.io/initial-events-end": "true" });
+        }
+        let (api_version, kind) = &self.api_version_kind;
+        let object =
+            serde_json::json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata });
+        encode_frame("BOOKMARK", object.to_string().as_bytes())
+    }
+}
+
+fn expired_frame() -> Bytes {
+    let error = ApiError::expired("the watch fell behind: list again and watch from there");
+    encode_frame("ERROR", error.to_status().to_string().as_bytes())
+}
