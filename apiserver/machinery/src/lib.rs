@@ -5,6 +5,7 @@
 //! never the other way round. The names follow `k8s.io/apimachinery` and
 //! `k8s.io/apiextensions-apiserver`, so that a reader of those finds the room.
 
+pub mod continue_token;
 pub mod definition;
 pub mod field;
 pub mod list_options;
@@ -17,6 +18,7 @@ pub mod table;
 pub mod time;
 pub mod validation;
 
+pub use continue_token::ContinueToken;
 pub use definition::{PrinterColumn, ResourceDefinition, ResourceNames, Scope};
 pub use field::{FieldError, FieldErrorKind};
 pub use list_options::{ListOptions, ResourceVersionMatch};

@@ -1,3 +1,42 @@
 //! A library for Kubernetes extension API servers.
+//!
+//! An extension API server serves kinds of its own behind kube-apiserver's aggregation layer. This
+//! library has the whole way of a request, in the order in which a request takes it:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`transport`] | accepts TLS connections |
+//! | [`request`] | reads what is asked |
+//! | `limits` | refuses what is too much |
+//! | [`authentication`] | finds out who asks |
+//! | [`authorization`] | asks kube-apiserver whether they may |
+//! | `endpoints` | decodes and encodes |
+//! | [`registry`] | does what the verb means |
+//! | [`cacher`] | reads and watches from memory |
+//!
+//! Discovery, OpenAPI and health are answered from memory before anything that can block.
+//! [`ApiServer::handle`] is that way as code.
 
+mod access_log;
+pub mod authentication;
+pub mod authorization;
 pub mod cacher;
+mod discovery;
+mod document;
+mod endpoints;
+mod health;
+mod limits;
+mod negotiation;
+mod openapi;
+pub mod registry;
+pub mod request;
+mod response;
+mod server;
+pub mod standalone;
+#[cfg(test)]
+mod testing;
+pub mod transport;
+
+pub use health::Health;
+pub use response::Body;
+pub use server::ApiServer;

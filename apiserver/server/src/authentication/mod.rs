@@ -1,0 +1,118 @@
+//! Who sends a request: front proxy, client certificate, bearer token, anonymous, in this order.
+//!
+//! A credential that is presented and wrong is 401, never anonymous. Mirrors
+//! `k8s.io/apiserver/pkg/authentication/authenticatorfactory`.
+
+mod certificates;
+mod config_map;
+mod front_proxy;
+mod token;
+mod trust;
+
+use std::sync::Arc;
+
+use apimachinery::ApiError;
+use http::{HeaderMap, header::AUTHORIZATION};
+use rustls_pki_types::CertificateDer;
+
+use crate::request::UserInfo;
+
+pub use certificates::{CertificatePool, common_name};
+pub use config_map::follow_authentication_config;
+pub use token::TokenReviewer;
+pub use trust::{FrontProxyTrust, Trust, TrustStore};
+
+/// Finds out who sends a request.
+#[derive(Debug)]
+pub struct Authenticator {
+    trust: Arc<TrustStore>,
+    tokens: Option<TokenReviewer>,
+}
+
+/// What one way of authentication found.
+#[derive(Debug)]
+enum Outcome {
+    /// This is who it is.
+    User(UserInfo),
+    /// No credential of this kind was presented.
+    Absent,
+    /// A credential was presented and is wrong; the reason is for the log.
+    Rejected(String),
+}
+
+impl Authenticator {
+    /// An authenticator over the trusted authorities; without a reviewer every token is wrong.
+    pub fn new(trust: Arc<TrustStore>, tokens: Option<TokenReviewer>) -> Self {
+        Self { trust, tokens }
+    }
+
+    /// The trust that certificates are checked against.
+    pub fn trust(&self) -> &Arc<TrustStore> {
+        &self.trust
+    }
+
+    /// Who sends a request with these headers over a connection with this certificate chain.
+    ///
+    /// Identity headers and the bearer token are removed from the headers in every case.
+    ///
+    /// # Errors
+    /// 401 when a credential is wrong; 503 when a token cannot be checked.
+    pub async fn authenticate(
+        &self,
+        headers: &mut HeaderMap,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<UserInfo, ApiError> {
+        let trust = self.trust.load();
+        let presented = front_proxy::take_identity_headers(headers, trust.front_proxy.as_ref());
+        let authorization = headers.remove(AUTHORIZATION);
+
+        let mut rejections = Vec::new();
+        let by_front_proxy = front_proxy::authenticate(&trust, chain, &presented);
+        let outcomes = [by_front_proxy, certificates::authenticate(&trust, chain)];
+        for outcome in outcomes {
+            match outcome {
+                Outcome::User(user) => return Ok(user.authenticated()),
+                Outcome::Rejected(reason) => rejections.push(reason),
+                Outcome::Absent => {}
+            }
+        }
+        match self.by_token(authorization.as_ref()).await? {
+            Outcome::User(user) => return Ok(user.authenticated()),
+            Outcome::Rejected(reason) => rejections.push(reason),
+            Outcome::Absent => {}
+        }
+        if rejections.is_empty() {
+            Ok(UserInfo::anonymous())
+        } else {
+            Err(ApiError::unauthorized().with_internal(rejections.join("; ")))
+        }
+    }
+
+    async fn by_token(
+        &self,
+        authorization: Option<&http::HeaderValue>,
+    ) -> Result<Outcome, ApiError> {
+        let Some(value) = authorization else {
+            return Ok(Outcome::Absent);
+        };
+        let token = value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme
+                .eq_ignore_ascii_case("bearer")
+                .then(|| token.trim().to_owned())
+        });
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return Ok(Outcome::Absent);
+        };
+        let Some(reviewer) = &self.tokens else {
+            return Ok(Outcome::Rejected("tokens are not accepted here".to_owned()));
+        };
+        Ok(match reviewer.review(token).await? {
+            Some(user) => Outcome::User(user),
+            None => Outcome::Rejected("the bearer token is not valid".to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

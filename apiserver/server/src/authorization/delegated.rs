@@ -1,0 +1,177 @@
+//! Permissions are kube-apiserver's business: SubjectAccessReview for every request.
+//!
+//! Answers are kept for ten seconds, allowed and denied ones; equal questions that are asked at the
+//! same time are asked once. Mirrors `k8s.io/apiserver/plugin/pkg/authorizer/webhook`. Deviation:
+//! when there is no answer the client gets 503 with Retry-After instead of 500, so that it tries
+//! again; it is refused in both cases.
+
+use std::{fmt, time::Duration};
+
+use apimachinery::{ApiError, StatusReason};
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+use moka::future::Cache;
+
+use super::{Authorizer, Decision};
+use crate::request::{RequestInfo, UserInfo};
+
+/// How long an answer counts, as upstream's delegated authorization keeps it.
+const CACHE_TTL: Duration = Duration::from_secs(10);
+/// Most answers that are kept, as upstream.
+const CACHE_CAPACITY: u64 = 8192;
+/// Questions longer than this are not kept, as upstream.
+const CACHED_QUESTION_MAX_LENGTH: usize = 10_000;
+/// How long kube-apiserver may take.
+const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks kube-apiserver what a user may do.
+pub struct SubjectAccessReviewer {
+    api: Api<SubjectAccessReview>,
+    cache: Cache<String, Decision>,
+}
+
+impl fmt::Debug for SubjectAccessReviewer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubjectAccessReviewer")
+            .finish_non_exhaustive()
+    }
+}
+
+impl SubjectAccessReviewer {
+    /// A reviewer with an empty cache.
+    pub fn new(client: Client) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(CACHE_CAPACITY)
+            .time_to_live(CACHE_TTL)
+            .build();
+        Self {
+            api: Api::all(client),
+            cache,
+        }
+    }
+
+    async fn ask(&self, spec: SubjectAccessReviewSpec) -> Result<Decision, String> {
+        let review = SubjectAccessReview {
+            spec,
+            ..SubjectAccessReview::default()
+        };
+        let parameters = PostParams::default();
+        let answer = tokio::time::timeout(REVIEW_TIMEOUT, self.api.create(&parameters, &review))
+            .await
+            .map_err(|_| "no answer in time".to_owned())?
+            .map_err(|error| error.to_string())?;
+        let status = answer.status.ok_or("an answer without a status")?;
+        if status.allowed {
+            return Ok(Decision::Allow);
+        }
+        if let Some(error) = status.evaluation_error.filter(|error| !error.is_empty()) {
+            tracing::warn!(error, "kube-apiserver had trouble with an access review");
+        }
+        Ok(Decision::Deny(status.reason.unwrap_or_default()))
+    }
+}
+
+impl Authorizer for SubjectAccessReviewer {
+    fn decide<'a>(
+        &'a self,
+        user: &'a UserInfo,
+        request: &'a RequestInfo,
+    ) -> BoxFuture<'a, Result<Decision, ApiError>> {
+        async move {
+            let spec = review_spec(user, request);
+            let question = serde_json::to_string(&spec).map_err(ApiError::internal)?;
+            let answer = if question.len() < CACHED_QUESTION_MAX_LENGTH {
+                let answer = self.cache.try_get_with(question, self.ask(spec)).await;
+                answer.map_err(|error| error.to_string())
+            } else {
+                self.ask(spec).await
+            };
+            answer.map_err(|error| {
+                ApiError::new(
+                    StatusReason::ServiceUnavailable,
+                    "the permission cannot be checked now, please try again",
+                )
+                .with_retry_after(1)
+                .with_internal(format!("SubjectAccessReview: {error}"))
+            })
+        }
+        .boxed()
+    }
+}
+
+fn review_spec(user: &UserInfo, request: &RequestInfo) -> SubjectAccessReviewSpec {
+    let mut spec = SubjectAccessReviewSpec {
+        user: Some(user.name.clone()),
+        uid: some(&user.uid),
+        groups: Some(user.groups.clone()),
+        extra: (!user.extra.is_empty()).then(|| user.extra.clone()),
+        resource_attributes: None,
+        non_resource_attributes: None,
+    };
+    match &request.resource {
+        Some(resource) => {
+            spec.resource_attributes = Some(ResourceAttributes {
+                group: some(&resource.group),
+                version: some(&resource.version),
+                resource: some(&resource.resource),
+                subresource: some(&resource.subresource),
+                namespace: some(&resource.namespace),
+                name: some(&resource.name),
+                verb: some(&request.verb),
+                field_selector: None,
+                label_selector: None,
+            });
+        }
+        None => {
+            spec.non_resource_attributes = Some(NonResourceAttributes {
+                path: some(&request.path),
+                verb: some(&request.verb),
+            });
+        }
+    }
+    spec
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+
+    fn question(method: &Method, path: &str) -> serde_json::Value {
+        let user = UserInfo {
+            name: "jane".to_owned(),
+            groups: vec!["dev".to_owned()],
+            ..UserInfo::default()
+        };
+        let request = RequestInfo::parse(method, path, None);
+        serde_json::to_value(review_spec(&user, &request)).unwrap()
+    }
+
+    #[test]
+    fn a_review_names_resource_subresource_and_object() {
+        assert_eq!(
+            question(&Method::PUT, "/apis/g.io/v1/namespaces/n/rs/a/status"),
+            json!({"user": "jane", "groups": ["dev"], "resourceAttributes": {
+                "group": "g.io", "version": "v1", "resource": "rs", "subresource": "status",
+                "namespace": "n", "name": "a", "verb": "update"}})
+        );
+    }
+
+    #[test]
+    fn a_review_of_another_path_names_path_and_method() {
+        let question = question(&Method::GET, "/metrics");
+        assert_eq!(
+            question["nonResourceAttributes"],
+            json!({"path": "/metrics", "verb": "get"})
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! The operations of a resource.
+
+use apimachinery::ResourceDefinition;
+use serde_json::{Map, Value, json};
+
+use super::{COMPONENTS, META, component};
+
+/// Query parameters of writes.
+const WRITE: [(&str, &str); 3] = [
+    ("dryRun", "All: do everything but write."),
+    ("fieldManager", "Name of who makes these changes."),
+    (
+        "fieldValidation",
+        "What to do about unknown fields: Ignore, Warn or Strict.",
+    ),
+];
+/// Query parameters of lists and watches.
+const LIST: [(&str, &str); 10] = [
+    (
+        "allowWatchBookmarks",
+        "The client can take BOOKMARK events.",
+    ),
+    ("continue", "Token of the next page."),
+    ("fieldSelector", "Restricts the answer by fields."),
+    ("labelSelector", "Restricts the answer by labels."),
+    ("limit", "Most items of one page."),
+    ("resourceVersion", "Which state to serve."),
+    ("resourceVersionMatch", "How resourceVersion is meant."),
+    (
+        "sendInitialEvents",
+        "A watch begins with the current state and marks its end.",
+    ),
+    ("timeoutSeconds", "When the call ends."),
+    ("watch", "Watch for changes instead."),
+];
+const DELETE: [(&str, &str); 4] = [
+    ("dryRun", "All: do everything but delete."),
+    (
+        "gracePeriodSeconds",
+        "Ignored: objects are deleted at once.",
+    ),
+    ("orphanDependents", "Deprecated: use propagationPolicy."),
+    ("propagationPolicy", "Orphan, Background or Foreground."),
+];
+
+/// Every path of a resource with its operations.
+pub(super) fn paths(definition: &ResourceDefinition) -> Vec<(String, Value)> {
+    let base = format!("/apis/{}", definition.api_version());
+    let plural = &definition.names.plural;
+    let (collection, path_parameters) = if definition.is_namespaced() {
+        (
+            format!("{base}/namespaces/{{namespace}}/{plural}"),
+            vec!["namespace"],
+        )
+    } else {
+        (format!("{base}/{plural}"), Vec::new())
+    };
+    let named: Vec<&str> = path_parameters.iter().copied().chain(["name"]).collect();
+    let operations = Operations { definition };
+    let mut paths = vec![
+        (collection.clone(), operations.collection(&path_parameters)),
+        (
+            format!("{collection}/{{name}}"),
+            operations.object(&named, ""),
+        ),
+    ];
+    if definition.status_subresource {
+        paths.push((
+            format!("{collection}/{{name}}/status"),
+            operations.object(&named, "Status"),
+        ));
+    }
+    if definition.is_namespaced() {
+        paths.push((format!("{base}/{plural}"), operations.all_namespaces()));
+    }
+    paths
+}
+
+struct Operations<'a> {
+    definition: &'a ResourceDefinition,
+}
+
+impl Operations<'_> {
+    fn collection(&self, path_parameters: &[&str]) -> Value {
+        json!({
+            "parameters": in_path(path_parameters),
+            "get": self.operation("list", "list", "", &LIST, None, self.list_reference()),
+            "post": self.operation("post", "create", "", &WRITE, Some(self.body()), self.reference()),
+            "delete": self.operation(
+                "deletecollection", "deleteCollection", "", &LIST, Some(delete_options()), meta("Status"),
+            ),
+        })
+    }
+
+    fn all_namespaces(&self) -> Value {
+        json!({
+            "parameters": [],
+            "get": self.operation("list", "list", "ForAllNamespaces", &LIST, None, self.list_reference()),
+        })
+    }
+
+    fn object(&self, path_parameters: &[&str], suffix: &str) -> Value {
+        let mut operations = json!({
+            "parameters": in_path(path_parameters),
+            "get": self.operation("get", "read", suffix, &[], None, self.reference()),
+            "put": self.operation("put", "replace", suffix, &WRITE, Some(self.body()), self.reference()),
+            "patch": self.operation("patch", "patch", suffix, &WRITE, Some(patch()), self.reference()),
+        });
+        if suffix.is_empty() {
+            operations["delete"] = self.operation(
+                "delete",
+                "delete",
+                "",
+                &DELETE,
+                Some(delete_options()),
+                meta("Status"),
+            );
+        }
+        operations
+    }
+
+    fn operation(
+        &self,
+        action: &str,
+        word: &str,
+        suffix: &str,
+        parameters: &[(&str, &str)],
+        body: Option<Value>,
+        answer: Value,
+    ) -> Value {
+        let d = self.definition;
+        let scope = if d.is_namespaced() && suffix != "ForAllNamespaces" {
+            "Namespaced"
+        } else {
+            ""
+        };
+        let title = |text: &str| {
+            let mut chars = text.chars().filter(|c| c.is_ascii_alphanumeric());
+            let first = chars.next().map(|c| c.to_ascii_uppercase());
+            first.into_iter().chain(chars).collect::<String>()
+        };
+        let group = d.group.split('.').map(title).collect::<String>();
+        let id = format!(
+            "{word}{group}{}{scope}{}{suffix}",
+            title(&d.version),
+            d.names.kind
+        );
+        let mut operation = Map::new();
+        operation.insert("operationId".to_owned(), json!(id));
+        operation.insert(
+            "description".to_owned(),
+            json!(format!("{word} {}", d.names.plural)),
+        );
+        operation.insert(
+            "tags".to_owned(),
+            json!([format!("{}_{}", d.group.replace('.', "_"), d.version)]),
+        );
+        operation.insert("parameters".to_owned(), in_query(parameters));
+        if let Some(body) = body {
+            operation.insert("requestBody".to_owned(), body);
+        }
+        let answers = json!({
+            "200": { "description": "OK", "content": { "application/json": { "schema": answer } } },
+            "401": { "description": "Unauthorized" },
+        });
+        operation.insert("responses".to_owned(), answers);
+        operation.insert("x-kubernetes-action".to_owned(), json!(action));
+        let kind = json!({ "group": d.group, "version": d.version, "kind": d.names.kind });
+        operation.insert("x-kubernetes-group-version-kind".to_owned(), kind);
+        Value::Object(operation)
+    }
+
+    fn reference(&self) -> Value {
+        reference(&component(self.definition, &self.definition.names.kind))
+    }
+
+    fn list_reference(&self) -> Value {
+        reference(&component(
+            self.definition,
+            &self.definition.names.list_kind,
+        ))
+    }
+
+    fn body(&self) -> Value {
+        json!({ "required": true, "content": { "application/json": { "schema": self.reference() } } })
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("{COMPONENTS}{name}") })
+}
+
+fn meta(kind: &str) -> Value {
+    reference(&format!("{META}.{kind}"))
+}
+
+fn delete_options() -> Value {
+    json!({ "content": { "application/json": { "schema": meta("DeleteOptions") } } })
+}
+
+fn patch() -> Value {
+    json!({ "required": true, "content": {
+        "application/json-patch+json": { "schema": meta("Patch") },
+        "application/merge-patch+json": { "schema": meta("Patch") },
+    } })
+}
+
+fn in_path(names: &[&str]) -> Value {
+    let parameter = |name: &&str| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "uniqueItems": true } });
+    names.iter().map(parameter).collect()
+}
+
+fn in_query(parameters: &[(&str, &str)]) -> Value {
+    let parameter = |(name, description): &(&str, &str)| {
+        let value_type = match *name {
+            "watch" | "allowWatchBookmarks" | "sendInitialEvents" | "orphanDependents" => "boolean",
+            "limit" | "timeoutSeconds" | "gracePeriodSeconds" => "integer",
+            _ => "string",
+        };
+        json!({ "name": name, "in": "query", "description": description,
+                "schema": { "type": value_type, "uniqueItems": true } })
+    };
+    parameters.iter().map(parameter).collect()
+}

@@ -1,0 +1,161 @@
+//! What the verbs do: the rules of Kubernetes between a decoded object and the store.
+//!
+//! Reads come from the watch cache, writes go to the store with an expected revision. Mirrors
+//! `k8s.io/apiserver/pkg/registry/generic/registry/store.go` and `pkg/registry/rest`.
+//!
+//! Known deviations: `metadata.managedFields` is not kept, since there is no server-side apply yet;
+//! a namespace is not looked up when an object is created in it.
+
+mod create;
+mod delete;
+mod error;
+mod field_validation;
+mod patch;
+mod read;
+mod strategy;
+mod update;
+
+use std::sync::Arc;
+
+use apimachinery::{
+    ApiError, GroupResource, Object, ResourceDefinition, object::splice_resource_version,
+    table::TableConverter,
+};
+use bytes::Bytes;
+use storage::{Revision, Storage};
+use tokio_util::sync::CancellationToken;
+
+use crate::cacher::Cacher;
+
+pub use delete::{DeleteOptions, Deleted, PropagationPolicy};
+pub use field_validation::FieldValidation;
+pub use patch::Patch;
+pub use read::ListResult;
+
+/// One resource: its definition, its place in the store and its cache.
+#[derive(Debug)]
+pub struct Store {
+    definition: ResourceDefinition,
+    resource: GroupResource,
+    storage: Arc<dyn Storage>,
+    cacher: Arc<Cacher>,
+    table: TableConverter,
+}
+
+/// Which part of an object a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subresource {
+    /// The object; its status stays as it is where status is a subresource.
+    None,
+    /// Only the status.
+    Status,
+}
+
+/// How a write is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Do everything but write.
+    pub dry_run: bool,
+}
+
+impl Store {
+    /// A resource in a store, with a cache that is fed until `shutdown`.
+    ///
+    /// # Errors
+    /// A sentence that names what is wrong with the definition.
+    pub fn start(
+        definition: ResourceDefinition,
+        storage: Arc<dyn Storage>,
+        shutdown: CancellationToken,
+    ) -> Result<(Arc<Self>, tokio::task::JoinHandle<()>), String> {
+        let table = TableConverter::new(&definition)?;
+        let resource = definition.group_resource();
+        let prefix = format!("/{}/{}/", resource.group, resource.resource);
+        let (cacher, feed) = Cacher::start(Arc::clone(&storage), prefix, shutdown);
+        Ok((
+            Arc::new(Self {
+                definition,
+                resource,
+                storage,
+                cacher,
+                table,
+            }),
+            feed,
+        ))
+    }
+
+    /// What the resource is.
+    pub fn definition(&self) -> &ResourceDefinition {
+        &self.definition
+    }
+
+    /// The plural and the group.
+    pub fn resource(&self) -> &GroupResource {
+        &self.resource
+    }
+
+    /// The watch cache.
+    pub fn cacher(&self) -> &Arc<Cacher> {
+        &self.cacher
+    }
+
+    /// How objects are printed.
+    pub fn table(&self) -> &TableConverter {
+        &self.table
+    }
+
+    /// The keys of a namespace, or of all when the namespace is empty.
+    pub fn prefix(&self, namespace: &str) -> String {
+        let GroupResource { group, resource } = &self.resource;
+        if namespace.is_empty() {
+            format!("/{group}/{resource}/")
+        } else {
+            format!("/{group}/{resource}/{namespace}/")
+        }
+    }
+
+    fn key(&self, namespace: &str, name: &str) -> String {
+        format!("{}{name}", self.prefix(namespace))
+    }
+
+    /// The newest state of an object, from the store itself: what a write starts from.
+    async fn current(&self, key: &str, name: &str) -> Result<Current, ApiError> {
+        let record = self.storage.get(key.to_owned()).await;
+        let record = record
+            .map_err(|e| self.storage_error(e, "get", name))?
+            .ok_or_else(|| ApiError::not_found(&self.resource, name))?;
+        let object = Object::from_slice(&record.value)
+            .map_err(|e| ApiError::internal(format!("the stored object {key:?} is broken: {e}")))?;
+        Ok(Current {
+            object,
+            stored: record.value,
+            revision: record.revision,
+        })
+    }
+
+    fn invalid(&self, name: &str, errors: &[apimachinery::FieldError]) -> ApiError {
+        ApiError::invalid(
+            &self.resource.group,
+            &self.definition.names.kind,
+            name,
+            errors,
+        )
+    }
+}
+
+/// An object as the store has it.
+struct Current {
+    object: Object,
+    stored: Bytes,
+    revision: Revision,
+}
+
+/// The bytes that a client gets for an object that was just written.
+fn served(stored: &[u8], revision: Revision) -> Result<Bytes, ApiError> {
+    splice_resource_version(stored, revision.0)
+        .map(Bytes::from)
+        .ok_or_else(|| ApiError::internal("an encoded object has no metadata"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Get and list.
+
+use std::sync::Arc;
+
+use apimachinery::{ApiError, ContinueToken, ListOptions, ResourceVersionMatch};
+use storage::{Range, Revision};
+
+use super::Store;
+use crate::cacher::{Entry, Selection};
+
+/// Records that are read from the store at a time while a page is filtered.
+const STORE_PAGE: usize = 1000;
+
+/// What a list found.
+#[derive(Debug)]
+pub struct ListResult {
+    /// The objects in the order of their keys.
+    pub entries: Vec<Arc<Entry>>,
+    /// The revision whose state this is.
+    pub revision: Revision,
+    /// The token of the next page, if there is one.
+    pub continue_token: Option<String>,
+    /// How many objects follow, if that is known.
+    pub remaining: Option<usize>,
+}
+
+impl Store {
+    /// One object, at least as new as everything acknowledged before the call, or as
+    /// `resource_version` asks.
+    ///
+    /// # Errors
+    /// 404, or an error of the store.
+    pub async fn get(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource_version: Option<u64>,
+    ) -> Result<Arc<Entry>, ApiError> {
+        self.wait_for(resource_version, "get").await?;
+        self.cacher
+            .get(&self.key(namespace, name))
+            .ok_or_else(|| ApiError::not_found(self.resource(), name))
+    }
+
+    /// The selected objects of a namespace, or of all namespaces when it is empty.
+    ///
+    /// # Errors
+    /// 400 for a bad token, 410 for a state that is forgotten, 504 for one in the future.
+    pub async fn list(
+        &self,
+        namespace: &str,
+        selection: &Selection,
+        options: &ListOptions,
+    ) -> Result<ListResult, ApiError> {
+        let limit = options
+            .limit
+            .filter(|_| options.resource_version != Some(0));
+        if let Some(token) = &options.continue_token {
+            let token = ContinueToken::decode(token)?;
+            if options.resource_version.is_some_and(|version| version != 0) {
+                return Err(ApiError::bad_request(
+                    "specifying resource version is not allowed when using continue",
+                ));
+            }
+            return self.list_at(namespace, selection, limit, token).await;
+        }
+        let exact = match (options.resource_version, options.resource_version_match) {
+            (None | Some(0), _) | (_, Some(ResourceVersionMatch::NotOlderThan)) => None,
+            (Some(version), Some(ResourceVersionMatch::Exact)) => Some(version),
+            (Some(version), None) => limit.map(|_| version),
+        };
+        if let Some(revision) = exact {
+            let token = ContinueToken {
+                revision,
+                start_after: String::new(),
+            };
+            return self.list_at(namespace, selection, limit, token).await;
+        }
+        self.wait_for(options.resource_version, "list").await?;
+        let prefix = self.prefix(namespace);
+        let (mut entries, revision) = self.cacher.list(&prefix, selection);
+        let (mut continue_token, mut remaining) = (None, None);
+        if let Some(limit) = limit.filter(|limit| entries.len() > *limit) {
+            remaining = selection.is_everything().then(|| entries.len() - limit);
+            entries.truncate(limit);
+            continue_token = self.token_after(&entries, revision);
+        }
+        Ok(ListResult {
+            entries,
+            revision,
+            continue_token,
+            remaining,
+        })
+    }
+
+    /// Waits until the cache shows everything that was acknowledged before the call.
+    pub(super) async fn wait_for_current(&self, verb: &str) -> Result<(), ApiError> {
+        let revision = self.storage.current_revision().await;
+        self.cacher
+            .wait_until(revision.map_err(|e| self.storage_error(e, verb, ""))?)
+            .await
+    }
+
+    /// Waits until the cache is as new as a read asks; `None` asks for the newest state.
+    pub async fn wait_for(&self, version: Option<u64>, verb: &str) -> Result<(), ApiError> {
+        match version {
+            None => self.wait_for_current(verb).await,
+            Some(version) => self.cacher.wait_until(Revision(version)).await,
+        }
+    }
+
+    /// A page of an older state, from the store.
+    async fn list_at(
+        &self,
+        namespace: &str,
+        selection: &Selection,
+        limit: Option<usize>,
+        token: ContinueToken,
+    ) -> Result<ListResult, ApiError> {
+        let revision = Revision(token.revision);
+        let mut start_after =
+            (!token.start_after.is_empty()).then(|| self.prefix("") + &token.start_after);
+        let mut entries = Vec::new();
+        loop {
+            let range = Range {
+                prefix: self.prefix(namespace),
+                start_after: start_after.take(),
+                limit: Some(limit.unwrap_or(STORE_PAGE)),
+                at: Some(revision),
+            };
+            let page = self.storage.list(range).await;
+            let page = page.map_err(|e| self.storage_error(e, "list", ""))?;
+            start_after = page.records.last().map(|record| record.key.clone());
+            for record in &page.records {
+                let entry = Entry::from_record(record).map_err(ApiError::internal)?;
+                if selection.matches(&entry) {
+                    entries.push(Arc::new(entry));
+                }
+            }
+            let full = limit.is_some_and(|limit| entries.len() >= limit);
+            if page.more && !full {
+                continue;
+            }
+            let cut = limit.is_some_and(|limit| entries.len() > limit);
+            entries.truncate(limit.unwrap_or(usize::MAX));
+            let continue_token = (page.more || cut)
+                .then(|| self.token_after(&entries, revision))
+                .flatten();
+            return Ok(ListResult {
+                entries,
+                revision,
+                continue_token,
+                remaining: None,
+            });
+        }
+    }
+
+    fn token_after(&self, entries: &[Arc<Entry>], revision: Revision) -> Option<String> {
+        let last = entries.last()?.key.strip_prefix(&self.prefix(""))?;
+        let token = ContinueToken {
+            revision: revision.0,
+            start_after: last.to_owned(),
+        };
+        Some(token.encode())
+    }
+}

@@ -1,0 +1,123 @@
+//! Response bodies.
+
+use std::{convert::Infallible, sync::Arc};
+
+use apimachinery::ApiError;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use serde_json::Value;
+
+use crate::cacher::Entry;
+
+/// The body of every response.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// `Content-Type` of JSON.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Size of a chunk of a list: large enough that frames cost nothing, small enough to bound memory.
+const CHUNK: usize = 64 * 1024;
+
+/// A whole body of some type.
+pub(crate) fn bytes(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body).boxed_unsync());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// A JSON value.
+pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
+    bytes(status, JSON, value.to_string().into())
+}
+
+/// A short text.
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    let mut response = bytes(status, plain, body.into());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// An error as `metav1.Status`.
+pub(crate) fn error(error: &ApiError) -> Response<Body> {
+    let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, &error.to_status());
+    if let Some(seconds) = error.retry_after_seconds() {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// The frames of a watch, each sent at once.
+pub(crate) fn watch(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
+    let frames = frames.map(|frame| Ok(Frame::data(frame)));
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A list: `head`, the objects' own bytes with commas between, and `]}`; copied chunk by chunk as
+/// the client takes them.
+pub(crate) fn list(head: String, entries: Vec<Arc<Entry>>) -> Response<Body> {
+    let commas = entries.len().saturating_sub(1);
+    let length = head.len() + entries.iter().map(|e| e.bytes.len()).sum::<usize>() + commas + 2;
+    let parts = ListParts {
+        head: Some(head),
+        entries,
+        next: 0,
+        ended: false,
+    };
+    let chunks = stream::unfold(parts, |mut parts| async {
+        let chunk = parts.next_chunk()?;
+        Some((Ok(Frame::data(chunk)), parts))
+    });
+    let mut response = Response::new(StreamBody::new(chunks).boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length.into());
+    response
+}
+
+struct ListParts {
+    head: Option<String>,
+    entries: Vec<Arc<Entry>>,
+    next: usize,
+    ended: bool,
+}
+
+impl ListParts {
+    fn next_chunk(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        if let Some(head) = self.head.take() {
+            chunk.extend_from_slice(head.as_bytes());
+        }
+        while let Some(entry) = self.entries.get(self.next) {
+            if !chunk.is_empty() && chunk.len() + entry.bytes.len() >= CHUNK {
+                return Some(chunk.freeze());
+            }
+            if self.next > 0 {
+                chunk.extend_from_slice(b",");
+            }
+            chunk.extend_from_slice(&entry.bytes);
+            self.next += 1;
+        }
+        chunk.extend_from_slice(b"]}");
+        self.ended = true;
+        Some(chunk.freeze())
+    }
+}

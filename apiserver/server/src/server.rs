@@ -1,0 +1,257 @@
+//! A server: its resources, who may use them, and the chain that every request goes through.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use apimachinery::{ApiError, ResourceDefinition, StatusReason};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::json;
+use storage::Storage;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    access_log::AccessLog,
+    authentication::Authenticator,
+    authorization::{Authorizer, authorize},
+    discovery::Discovery,
+    endpoints::Call,
+    health::Health,
+    limits::Limits,
+    openapi::OpenApi,
+    registry::Store,
+    request::{RequestInfo, UserInfo},
+    response::{self, Body},
+    transport::Connection,
+};
+
+/// How long a request may take unless it is a watch, as upstream's `RequestTimeout`.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Everything that answers requests.
+#[derive(Debug)]
+pub struct ApiServer {
+    stores: BTreeMap<(String, String, String), Arc<Store>>,
+    discovery: Discovery,
+    openapi: OpenApi,
+    health: Health,
+    limits: Limits,
+    authenticator: Authenticator,
+    authorizer: Box<dyn Authorizer>,
+    shutdown: CancellationToken,
+}
+
+impl ApiServer {
+    /// A server of these resources in this store. Its background tasks end with `shutdown`.
+    ///
+    /// # Errors
+    /// A sentence that names the resource whose definition is wrong.
+    pub fn new(
+        definitions: Vec<ResourceDefinition>,
+        storage: &Arc<dyn Storage>,
+        authenticator: Authenticator,
+        authorizer: Box<dyn Authorizer>,
+        mut health: Health,
+        shutdown: CancellationToken,
+    ) -> Result<Self, String> {
+        let discovery = Discovery::new(&definitions);
+        let openapi = OpenApi::new(&definitions);
+        let mut stores = BTreeMap::new();
+        for definition in definitions {
+            let resource = definition.group_resource();
+            let key = (
+                resource.group.clone(),
+                definition.version.clone(),
+                resource.resource.clone(),
+            );
+            let (store, _feed) = Store::start(definition, Arc::clone(storage), shutdown.clone())
+                .map_err(|e| format!("{resource}: {e}"))?;
+            let cacher = Arc::clone(store.cacher());
+            health.add_readiness_check(format!("watch-cache-{resource}"), move || {
+                if cacher.is_ready() {
+                    Ok(())
+                } else {
+                    Err("not loaded yet".to_owned())
+                }
+            });
+            stores.insert(key, store);
+        }
+        let limits = Limits::default();
+        Ok(Self {
+            stores,
+            discovery,
+            openapi,
+            health,
+            limits,
+            authenticator,
+            authorizer,
+            shutdown,
+        })
+    }
+
+    /// A resource by group, version and plural.
+    pub fn store(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Store>> {
+        self.stores
+            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// Answers a request: the whole way, on one screen.
+    pub async fn handle(
+        self: Arc<Self>,
+        connection: Arc<Connection>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let received = Instant::now();
+        let (parts, body) = request.into_parts();
+        let info = RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query());
+        let audit_id = audit_id(&parts.headers);
+        let mut user = UserInfo::default();
+
+        let answer = self.answer(&connection, &info, parts.headers, body, &mut user);
+        let answer = AssertUnwindSafe(self.in_time(&info, answer))
+            .catch_unwind()
+            .await;
+        let answer = answer.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")));
+
+        let mut response = answer
+            .as_ref()
+            .map_or_else(response::error, |_| Response::default());
+        let failure = match answer {
+            Ok(answer) => {
+                response = answer;
+                None
+            }
+            Err(error) => Some(error),
+        };
+        finish_headers(response.headers_mut(), &audit_id);
+        if parts.method == Method::HEAD {
+            *response.body_mut() = Body::default();
+        }
+        AccessLog {
+            info: &info,
+            user: &user,
+            audit_id: &audit_id,
+            peer: connection.peer,
+        }
+        .write(response.status(), received.elapsed(), failure.as_ref());
+        response
+    }
+
+    async fn answer(
+        &self,
+        connection: &Connection,
+        info: &RequestInfo,
+        mut headers: HeaderMap,
+        body: Incoming,
+        known: &mut UserInfo,
+    ) -> Result<Response<Body>, ApiError> {
+        let place = self.limits.enter(info)?;
+        let user = self
+            .authenticator
+            .authenticate(&mut headers, &connection.certificates)
+            .await?;
+        user.clone_into(known);
+        refuse_impersonation(&headers)?;
+        authorize(&*self.authorizer, &user, info).await?;
+
+        let Some(resource) = &info.resource else {
+            return self.answer_path(info, &headers);
+        };
+        let store = self
+            .store(&resource.group, &resource.version, &resource.resource)
+            .ok_or_else(ApiError::path_not_found)?;
+        let call = Call {
+            store,
+            info,
+            resource,
+            headers: &headers,
+            shutdown: &self.shutdown,
+        };
+        call.answer(body, place).await
+    }
+
+    /// Paths that are no resources; all are answered from memory.
+    fn answer_path(
+        &self,
+        info: &RequestInfo,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, ApiError> {
+        if let Some(answer) = self.health.respond(info) {
+            return Ok(answer);
+        }
+        if let Some(answer) = self.discovery.respond(&info.path, headers) {
+            return answer;
+        }
+        if let Some(answer) = self
+            .openapi
+            .respond(&info.path, info.parameter("hash"), headers)
+        {
+            return answer;
+        }
+        match info.path.as_str() {
+            "/version" => Ok(response::json(StatusCode::OK, &version())),
+            _ => Err(ApiError::path_not_found()),
+        }
+    }
+
+    async fn in_time(
+        &self,
+        info: &RequestInfo,
+        answer: impl Future<Output = Result<Response<Body>, ApiError>>,
+    ) -> Result<Response<Body>, ApiError> {
+        if info.is_long_running() {
+            return answer.await;
+        }
+        match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ApiError::new(
+                StatusReason::Timeout,
+                "Timeout: request did not complete within the allotted timeout",
+            )),
+        }
+    }
+}
+
+/// The caller's audit ID, so that its log and ours can be read together, or a new one.
+fn audit_id(headers: &HeaderMap) -> String {
+    let sent = headers.get("audit-id").and_then(|id| id.to_str().ok());
+    match sent.filter(|id| !id.is_empty() && id.len() <= 64) {
+        Some(id) => id.to_owned(),
+        None => uuid::Uuid::new_v4().to_string(),
+    }
+}
+
+/// kube-apiserver resolves impersonation before it calls us. Whoever comes directly with such a
+/// header is refused, since ignoring it would answer as somebody else than was asked.
+fn refuse_impersonation(headers: &HeaderMap) -> Result<(), ApiError> {
+    if headers
+        .keys()
+        .any(|name| name.as_str().starts_with("impersonate-"))
+    {
+        return Err(ApiError::new(
+            StatusReason::Forbidden,
+            "impersonation is not supported here: send the request through kube-apiserver",
+        ));
+    }
+    Ok(())
+}
+
+fn finish_headers(headers: &mut HeaderMap, audit_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(audit_id) {
+        headers.insert("audit-id", id);
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert_with(|| HeaderValue::from_static("no-cache, private"));
+}
+
+/// `version.Info`, with this library's own version.
+fn version() -> serde_json::Value {
+    json!({
+        "major": env!("CARGO_PKG_VERSION_MAJOR"), "minor": env!("CARGO_PKG_VERSION_MINOR"),
+        "gitVersion": concat!("v", env!("CARGO_PKG_VERSION")), "gitCommit": "", "gitTreeState": "",
+        "buildDate": "", "goVersion": "", "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}

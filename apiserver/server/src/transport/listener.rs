@@ -1,0 +1,186 @@
+//! Accepts connections and hands their requests to the chain.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+};
+use rustls_pki_types::CertificateDer;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::TlsConfig;
+use crate::response::Body;
+
+/// Connections at a time. An idle one costs about 24 KiB, so this bounds them to 240 MiB; the
+/// aggregator needs a handful.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long a handshake may take, as Go's server allows.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the head of an HTTP/1 request may take, as upstream's `ReadHeaderTimeout`.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// Streams on one HTTP/2 connection: the aggregator sends every user's watches over few of them.
+const STREAMS_MAX: u32 = 1000;
+/// What may be in flight towards us, per stream and connection, as upstream.
+const WINDOW: u32 = 256 * 1024;
+/// What may wait in our memory for one slow stream.
+const SEND_BUFFER_MAX: usize = 64 * 1024;
+/// The request head of HTTP/2, as upstream's 1 MiB for HTTP/1.
+const HEADER_LIST_MAX: u32 = 1024 * 1024;
+/// How often a silent HTTP/2 peer is asked whether it lives, and how long it may take to answer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
+/// How long requests in flight may take when the server stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is known of a connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The client's certificate chain, leaf first; not yet trusted.
+    pub certificates: Vec<CertificateDer<'static>>,
+}
+
+/// A bound socket with its TLS configuration.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Arc<TlsConfig>,
+}
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn bind(address: SocketAddr, tls: Arc<TlsConfig>) -> std::io::Result<Self> {
+        Ok(Self {
+            socket: TcpListener::bind(address).await?,
+            tls,
+        })
+    }
+
+    /// The bound address, with the port that was chosen.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `shutdown`, then takes no new connection and lets requests in flight end.
+    pub async fn serve<H, F>(self, handler: H, shutdown: CancellationToken)
+    where
+        H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let graceful = Arc::new(GracefulShutdown::new());
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = accept(&self.socket, &places) => accepted,
+            };
+            let (stream, peer, place) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let acceptor = TlsAcceptor::from(self.tls.load());
+            let (handler, graceful) = (handler.clone(), Arc::clone(&graceful));
+            tokio::spawn(async move {
+                let _place = place;
+                serve_connection(stream, peer, &acceptor, handler, &graceful).await;
+            });
+        }
+        drop(self.socket);
+        let Some(graceful) = Arc::into_inner(graceful) else {
+            // A handshake still holds a handle; its connection ends with the process.
+            return;
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests in flight did not end in time");
+        }
+    }
+}
+
+async fn accept(
+    socket: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
+    let (stream, peer) = socket.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, peer, place))
+}
+
+async fn serve_connection<H, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: &TlsAcceptor,
+    handler: H,
+    graceful: &GracefulShutdown,
+) where
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let certificates = tls
+        .get_ref()
+        .1
+        .peer_certificates()
+        .unwrap_or_default()
+        .to_vec();
+    let connection = Arc::new(Connection { peer, certificates });
+    let service = service_fn(move |request| {
+        let answer = handler(Arc::clone(&connection), request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let builder = http_builder();
+    let serving = builder.serve_connection(TokioIo::new(tls), service);
+    if let Err(error) = graceful.watch(serving).await {
+        tracing::debug!(%peer, error, "connection ended");
+    }
+}
+
+fn http_builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(SEND_BUFFER_MAX)
+        .max_header_list_size(HEADER_LIST_MAX)
+        .keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1);
+    builder
+}
