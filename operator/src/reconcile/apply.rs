@@ -1,0 +1,327 @@
+//! Writes what has to be written, in the order that keeps the API trusted and answered.
+//!
+//! Rights come before the pods that need them. A bundle is registered before a certificate that
+//! needs it is served. A version is registered only after a ready endpoint has answered for it;
+//! once it is, it stays registered while the workload comes and goes, because taking it away and
+//! back would be the greater disturbance.
+
+use std::{fmt::Debug, net::SocketAddr};
+
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    build::{Children, TLS_TYPE},
+    dereference::World,
+    drift::needs_write,
+    error::ApplyError,
+    validate::{Plan, PlannedVersion},
+};
+use crate::{
+    certificates::Tls,
+    context::Context,
+    names::{KUBE_SYSTEM, MANAGER, api_service_name},
+    probe::{self, Question},
+};
+
+/// What was brought about.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    /// The Deployment as it is now.
+    pub(crate) deployment: Deployment,
+    /// The registrations that are there now.
+    pub(crate) api_services: Vec<APIService>,
+    /// Whether all are.
+    pub(crate) registration: Registration,
+    /// The certificates.
+    pub(crate) tls: Tls,
+    /// How many pods are wanted.
+    pub(crate) replicas: i32,
+}
+
+/// How far the registration has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// Every version is registered.
+    Registered,
+    /// There is no ready endpoint yet.
+    NoEndpoint,
+    /// No endpoint answers for a version; the text says why.
+    NoAnswer(String),
+}
+
+/// Writes all that differs.
+pub(super) async fn apply(
+    context: &Context,
+    plan: &Plan,
+    world: &World,
+    children: Children,
+    tls: Tls,
+) -> Result<Applied, ApplyError> {
+    // Without `..`, so that a child that is added is not forgotten here.
+    let Children {
+        service_account,
+        auth_delegator,
+        auth_reader,
+        ca_secret,
+        serving_secret,
+        deployment,
+        service,
+        api_services,
+    } = children;
+    let client = &context.client;
+    let namespace = &plan.owner.namespace;
+    let writer = Writer { context };
+
+    let accounts = Api::namespaced(client.clone(), namespace);
+    writer
+        .apply(&accounts, service_account, world.service_account.as_ref())
+        .await?;
+    writer
+        .apply(
+            &Api::all(client.clone()),
+            auth_delegator,
+            world.auth_delegator.as_ref(),
+        )
+        .await?;
+    let bindings = Api::namespaced(client.clone(), KUBE_SYSTEM);
+    writer
+        .apply(&bindings, auth_reader, world.auth_reader.as_ref())
+        .await?;
+
+    let authorities = Api::namespaced(client.clone(), &context.config.operator_namespace);
+    writer
+        .store(&authorities, ca_secret, world.ca_secret.as_ref())
+        .await?;
+
+    let registry = Api::<APIService>::all(client.clone());
+    let (known, unknown): (Vec<_>, Vec<_>) = api_services
+        .into_iter()
+        .partition(|wanted| registered(world, wanted).is_some());
+    let mut there = Vec::new();
+    for wanted in known {
+        let live = registered(world, &wanted);
+        there.push(writer.apply(&registry, wanted, live).await?);
+    }
+
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    let serving_live = writer
+        .drop_mistyped(&secrets, world.serving_secret.as_ref())
+        .await?;
+    writer.apply(&secrets, serving_secret, serving_live).await?;
+    let services = Api::namespaced(client.clone(), namespace);
+    writer
+        .apply(&services, service, world.service.as_ref())
+        .await?;
+    let deployments = Api::namespaced(client.clone(), namespace);
+    let deployment = writer
+        .apply(&deployments, deployment, world.deployment.as_ref())
+        .await?;
+
+    for orphan in orphans(plan, world) {
+        writer.delete(&registry, &orphan.metadata).await?;
+    }
+
+    let mut registration = Registration::Registered;
+    for wanted in unknown {
+        let name = wanted.name_any();
+        let version = plan
+            .versions
+            .iter()
+            .find(|v| api_service_name(&plan.group, &v.name) == name);
+        match answers(plan, version, &world.endpoints, &tls).await {
+            Registration::Registered => there.push(writer.apply(&registry, wanted, None).await?),
+            waiting => registration = waiting,
+        }
+    }
+    Ok(Applied {
+        deployment,
+        api_services: there,
+        registration,
+        tls,
+        replicas: plan.replicas,
+    })
+}
+
+/// Whether a version may be registered.
+async fn answers(
+    plan: &Plan,
+    version: Option<&PlannedVersion>,
+    endpoints: &[SocketAddr],
+    tls: &Tls,
+) -> Registration {
+    let Some(version) = version.filter(|_| !endpoints.is_empty()) else {
+        return Registration::NoEndpoint;
+    };
+    let question = Question {
+        endpoints: endpoints.to_vec(),
+        server_name: plan.owner.server_name(),
+        bundle: tls.bundle.clone(),
+        group: plan.group.clone(),
+        version: version.name.clone(),
+    };
+    match probe::ask(&question).await {
+        Ok(()) => Registration::Registered,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                text.push_str(&format!(": {error}"));
+                cause = error.source();
+            }
+            Registration::NoAnswer(text)
+        }
+    }
+}
+
+fn registered<'a>(world: &'a World, wanted: &APIService) -> Option<&'a APIService> {
+    world
+        .api_services
+        .iter()
+        .find(|live| live.metadata.name == wanted.metadata.name)
+}
+
+/// Registrations of versions that the object no longer lists.
+fn orphans<'a>(plan: &Plan, world: &'a World) -> Vec<&'a APIService> {
+    let wanted: Vec<String> = plan
+        .versions
+        .iter()
+        .map(|version| api_service_name(&plan.group, &version.name))
+        .collect();
+    world
+        .api_services
+        .iter()
+        .filter(|live| plan.owner.owns(&live.metadata) && !wanted.contains(&live.name_any()))
+        .collect()
+}
+
+/// Writes children and counts the writes.
+pub(super) struct Writer<'a> {
+    pub(super) context: &'a Context,
+}
+
+impl Writer<'_> {
+    /// Applies an object unless the one that is there holds all of it. Fields are taken from
+    /// whoever changed them: nobody else manages a child.
+    async fn apply<K>(&self, api: &Api<K>, wanted: K, live: Option<&K>) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        if let Some(live) = live.filter(|live| !needs_write(&wanted, Some(*live))) {
+            return Ok(live.clone());
+        }
+        let name = named(&wanted)?;
+        let params = PatchParams::apply(MANAGER).force();
+        let written = api.patch(&name, &params, &Patch::Apply(&wanted)).await;
+        self.report::<K>(&name, "applied");
+        written.map_err(|source| write_error::<K>(name, source))
+    }
+
+    /// Creates or replaces the authority. Unlike an apply this fails if somebody else was faster:
+    /// two operators must not mint two authorities.
+    async fn store(
+        &self,
+        api: &Api<Secret>,
+        mut wanted: Secret,
+        live: Option<&Secret>,
+    ) -> Result<(), ApplyError> {
+        if !needs_write(&wanted, live) {
+            return Ok(());
+        }
+        let name = named(&wanted)?;
+        let params = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let written = match live {
+            None => api.create(&params, &wanted).await,
+            Some(live) => {
+                wanted.metadata.resource_version = live.resource_version();
+                api.replace(&name, &params, &wanted).await
+            }
+        };
+        self.report::<Secret>(&name, "stored");
+        written
+            .map(drop)
+            .map_err(|source| write_error::<Secret>(name, source))
+    }
+
+    /// The type of a Secret cannot be changed, so one of another type has to go first.
+    async fn drop_mistyped<'a>(
+        &self,
+        api: &Api<Secret>,
+        live: Option<&'a Secret>,
+    ) -> Result<Option<&'a Secret>, ApplyError> {
+        match live {
+            Some(secret) if secret.type_.as_deref() != Some(TLS_TYPE) => {
+                self.delete(api, &secret.metadata).await?;
+                Ok(None)
+            }
+            live => Ok(live),
+        }
+    }
+
+    /// Deletes the very object that was seen, not one that has taken its name since.
+    pub(super) async fn delete<K>(&self, api: &Api<K>, seen: &ObjectMeta) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
+    {
+        let name = seen.name.clone().unwrap_or_default();
+        if seen.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let preconditions = Preconditions {
+            uid: seen.uid.clone(),
+            resource_version: None,
+        };
+        let result = api
+            .delete(
+                &name,
+                &DeleteParams::background().preconditions(preconditions),
+            )
+            .await;
+        self.report::<K>(&name, "deleted");
+        match result {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+                Ok(())
+            }
+            Err(source) => Err(ApplyError::Delete {
+                kind: K::kind(&()).into_owned(),
+                name,
+                source,
+            }),
+        }
+    }
+
+    fn report<K: Resource<DynamicType = ()>>(&self, name: &str, deed: &'static str) {
+        self.context.metrics.wrote();
+        tracing::info!(kind = %K::kind(&()), name, "child {deed}");
+    }
+}
+
+fn named<K: Resource<DynamicType = ()>>(object: &K) -> Result<String, ApplyError> {
+    object
+        .meta()
+        .name
+        .clone()
+        .ok_or_else(|| ApplyError::Nameless {
+            kind: K::kind(&()).into_owned(),
+        })
+}
+
+fn write_error<K: Resource<DynamicType = ()>>(name: String, source: kube::Error) -> ApplyError {
+    ApplyError::Write {
+        kind: K::kind(&()).into_owned(),
+        name,
+        source,
+    }
+}
