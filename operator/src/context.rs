@@ -18,7 +18,7 @@ use crate::{args::Config, metrics::Metrics};
 const RETRY_MIN: Duration = Duration::from_secs(1);
 
 /// The longest wait after an error: an API server that came back is noticed within it.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// What every reconcile shares.
 pub struct Context {

@@ -16,4 +16,5 @@ mod names;
 mod probe;
 pub mod reconcile;
 pub mod run;
+mod text;
 mod watches;

@@ -133,7 +133,7 @@ async fn control(
             readiness.set();
         }
     };
-    let controlled = controller
+    let reconciles = controller
         .run(
             reconcile::reconcile,
             |api, error, context| reconcile::retry(&api, error, &context),
@@ -145,7 +145,7 @@ async fn control(
             }
             futures::future::ready(())
         });
-    futures::future::join(ready, controlled).await;
+    futures::future::join(ready, reconciles).await;
 }
 
 /// Failed reconciles are reported where they are retried; the rest is about watches.

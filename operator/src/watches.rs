@@ -62,7 +62,7 @@ pub(crate) fn controller(
     controller = controller.watches(
         metadata::<APIService>(Api::all(client.clone())),
         everything,
-        { move |api_service| claimants(&apis, &api_service) },
+        move |api_service| claimants(&apis, &api_service),
     );
     controller = controller.watches(
         metadata::<ClusterRoleBinding>(Api::all(client.clone())),

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{BACKDATE_SECONDS, CertificateError, CertificateFacts, KeyPair, Policy};
+use crate::text::hex;
 
 /// The length of a serial number: the most that RFC 5280 allows is 20, and 16 are unique enough.
 const SERIAL_LENGTH: usize = 16;
@@ -107,11 +108,4 @@ fn common_name(text: &str) -> DistinguishedName {
 /// A common name has at most 64 characters; the suffix of an authority's takes 12.
 fn short(name: &str) -> &str {
     name.get(..52).unwrap_or(name)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
 }

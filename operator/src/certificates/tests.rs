@@ -1,6 +1,6 @@
 //! Certificates as clients see them, and the order of their replacement.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, crypto::ring};
@@ -128,28 +128,33 @@ fn a_client_with_another_bundle_or_name_does_not() {
     handshake(&tls.bundle, &tls.serving, "other.apps.svc").unwrap_err();
 }
 
-fn handshake(bundle: &str, serving: &KeyPair, name: &str) -> Result<(), rustls::Error> {
+fn handshake(bundle: &str, serving: &KeyPair, name: &str) -> Result<(), Box<dyn Error>> {
     let provider = Arc::new(ring::default_provider());
     let client = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(inspect::roots(bundle).unwrap())
+        .with_root_certificates(inspect::roots(bundle)?)
         .with_no_client_auth();
-    let key = PrivateKeyDer::from_pem_slice(serving.key.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(serving.key.as_bytes())?;
     let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![der(&serving.certificate)], key)?;
-    let name = ServerName::try_from(name.to_owned()).unwrap();
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(
+                serving.certificate.as_bytes(),
+            )?],
+            key,
+        )?;
+    let name = ServerName::try_from(name.to_owned())?;
     let mut client = ClientConnection::new(Arc::new(client), name)?;
     let mut server = ServerConnection::new(Arc::new(server))?;
     while client.is_handshaking() || server.is_handshaking() {
         let mut wire = Vec::new();
-        client.write_tls(&mut wire).unwrap();
-        server.read_tls(&mut wire.as_slice()).unwrap();
+        client.write_tls(&mut wire)?;
+        server.read_tls(&mut wire.as_slice())?;
         server.process_new_packets()?;
         let mut wire = Vec::new();
-        server.write_tls(&mut wire).unwrap();
-        client.read_tls(&mut wire.as_slice()).unwrap();
+        server.write_tls(&mut wire)?;
+        client.read_tls(&mut wire.as_slice())?;
         client.process_new_packets()?;
     }
     Ok(())

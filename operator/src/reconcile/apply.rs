@@ -30,6 +30,7 @@ use crate::{
     context::Context,
     names::{KUBE_SYSTEM, MANAGER, api_service_name},
     probe::{self, Question},
+    text::chain,
 };
 
 /// What was brought about.
@@ -170,15 +171,7 @@ async fn answers(
     };
     match probe::ask(&question).await {
         Ok(()) => Registration::Registered,
-        Err(error) => {
-            let mut text = error.to_string();
-            let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                text.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            Registration::NoAnswer(text)
-        }
+        Err(error) => Registration::NoAnswer(chain(&error)),
     }
 }
 

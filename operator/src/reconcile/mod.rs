@@ -60,7 +60,7 @@ pub async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
     let started = Instant::now();
-    let result = step(&api.name_any(), &context).await;
+    let result = Box::pin(step(&api.name_any(), &context)).await;
     context.metrics.reconciled(started.elapsed());
     if result.is_ok() {
         context.succeeded(&api.name_any());
@@ -89,18 +89,18 @@ async fn step(name: &str, context: &Context) -> Result<Action, ReconcileError> {
     };
     let owner = Owner::of(&api).ok_or(ReconcileError::Anonymous)?;
     if api.metadata.deletion_timestamp.is_some() {
-        return teardown::run(context, &api, &owner).await;
+        return Box::pin(teardown::run(context, &api, &owner)).await;
     }
     finalizer::ensure(&context.client, &api).await?;
     let now = dereference::now();
-    let world = dereference::dereference(context, &api, &owner).await?;
+    let world = Box::pin(dereference::dereference(context, &api, &owner)).await?;
     let outcome = match validate::validate(&api, &owner, &world, &context.config) {
         Err(refusal) => Outcome::Refused(refusal),
         Ok(plan) => {
             let tls = certificates::renew(now, &stored(&world, &owner), &plan.tls)?;
             let children = build::build(&plan, &tls, &context.config);
             Outcome::Applied(Box::new(
-                apply::apply(context, &plan, &world, children, tls).await?,
+                Box::pin(apply::apply(context, &plan, &world, children, tls)).await?,
             ))
         }
     };

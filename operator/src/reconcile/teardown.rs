@@ -90,7 +90,7 @@ pub(super) async fn run(
 ) -> Result<Action, ReconcileError> {
     let mut previous = None;
     for _ in 0..STEPS_MAX {
-        let world = dereference(context, api, owner)
+        let world = Box::pin(dereference(context, api, owner))
             .await
             .map_err(TeardownError::from)?;
         let step = next_step(remaining(&world, owner));

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 pub(super) use secrets::{TLS_TYPE, read_authority, read_pair};
 
 use super::validate::Plan;
-use crate::{args::Config, certificates::Tls, names::HASH_ANNOTATION};
+use crate::{args::Config, certificates::Tls, names::HASH_ANNOTATION, text::hex};
 
 /// Where the serving certificate is mounted. The directory, not the files: a file mounted by
 /// itself is never updated.
@@ -79,11 +79,7 @@ pub(super) fn build(plan: &Plan, tls: &Tls, config: &Config) -> Children {
 /// by comparing what is wanted with what is there; the hash shows it.
 fn stamped<K: Resource + Serialize>(mut object: K) -> K {
     let digest = Sha256::digest(serde_json::to_vec(&object).unwrap_or_default());
-    let hash = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+    let hash = hex(&digest[..8]);
     object
         .meta_mut()
         .annotations

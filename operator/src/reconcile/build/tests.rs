@@ -28,7 +28,10 @@ fn tls() -> Tls {
         key: format!("{name} key\n"),
     };
     Tls {
-        authority: Authority { current: pair("authority"), previous: Some("previous\n".into()) },
+        authority: Authority {
+            current: pair("authority"),
+            previous: Some("previous\n".into()),
+        },
         serving: pair("serving"),
         bundle: "authority certificate\nprevious\n".into(),
         ca_not_after: Timestamp::UNIX_EPOCH,
@@ -94,12 +97,23 @@ fn an_image_has_these_children() {
 fn every_child_is_labelled_and_owned() {
     let children = children(image());
     let all = children.as_object().unwrap().values();
-    for child in all.flat_map(|child| child.as_array().cloned().unwrap_or_else(|| vec![child.clone()])) {
+    for child in all.flat_map(|child| {
+        child
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![child.clone()])
+    }) {
         let metadata = &child["metadata"];
         for label in ["name", "instance", "managed-by", "part-of", "component"] {
-            assert!(metadata["labels"][format!("app.kubernetes.io/{label}")].is_string(), "{child}");
+            assert!(
+                metadata["labels"][format!("app.kubernetes.io/{label}")].is_string(),
+                "{child}"
+            );
         }
-        assert_eq!(metadata["ownerReferences"][0]["kind"], "ExtensionAPI", "{child}");
+        assert_eq!(
+            metadata["ownerReferences"][0]["kind"], "ExtensionAPI",
+            "{child}"
+        );
         assert_eq!(
             metadata["labels"]["extensions.kubedojo.io/owner-uid"],
             metadata["ownerReferences"][0]["uid"]
@@ -132,7 +146,10 @@ fn no_child_skips_the_verification_of_certificates_or_sends_a_null() {
 #[test]
 fn the_service_selects_the_pods_and_names_their_port() {
     let children = children(image());
-    let (service, deployment) = (&children["service"]["spec"], &children["deployment"]["spec"]);
+    let (service, deployment) = (
+        &children["service"]["spec"],
+        &children["deployment"]["spec"],
+    );
     assert_eq!(service["selector"], deployment["selector"]["matchLabels"]);
     let labels = &deployment["template"]["metadata"]["labels"];
     for (key, value) in service["selector"].as_object().unwrap() {
@@ -149,9 +166,13 @@ fn the_service_selects_the_pods_and_names_their_port() {
 fn the_authoritys_key_stays_with_the_operator() {
     let children = children(bundled());
     assert_eq!(children["caSecret"]["metadata"]["namespace"], "operators");
-    let mounted = &children["deployment"]["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"];
+    let mounted =
+        &children["deployment"]["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"];
     assert_eq!(mounted, &children["servingSecret"]["metadata"]["name"]);
-    assert_ne!(children["servingSecret"]["data"]["tls.key"], children["caSecret"]["data"]["tls.key"]);
+    assert_ne!(
+        children["servingSecret"]["data"]["tls.key"],
+        children["caSecret"]["data"]["tls.key"]
+    );
 }
 
 /// A field that is no longer wanted cannot be seen in what is wanted; the hash gives it away.
@@ -159,9 +180,15 @@ fn the_authoritys_key_stays_with_the_operator() {
 fn a_field_that_is_no_longer_wanted_is_drift() {
     let with = children(image());
     let mut spec = image();
-    spec["podTemplate"].as_object_mut().unwrap().remove("nodeSelector");
+    spec["podTemplate"]
+        .as_object_mut()
+        .unwrap()
+        .remove("nodeSelector");
     let without = children(spec);
-    assert!(needs_write(&without["deployment"], Some(&with["deployment"])));
+    assert!(needs_write(
+        &without["deployment"],
+        Some(&with["deployment"])
+    ));
     assert!(!needs_write(&with["deployment"], Some(&with["deployment"])));
     assert!(!needs_write(&without["service"], Some(&with["service"])));
 }

@@ -53,8 +53,11 @@ fn applied(ready: i32, registration: Registration, availability: Value) -> Outco
         "status": { "conditions": availability },
     }))
     .unwrap();
-    let policy =
-        Policy { ca_seconds: 36_000, serving_seconds: 3_600, dns_names: vec!["a.b.svc".into()] };
+    let policy = Policy {
+        ca_seconds: 36_000,
+        serving_seconds: 3_600,
+        dns_names: vec!["a.b.svc".into()],
+    };
     Outcome::Applied(Box::new(Applied {
         deployment,
         api_services: vec![api_service],
@@ -74,14 +77,25 @@ fn report(outcome: &Outcome, world: &World) -> ExtensionApiStatus {
 }
 
 fn of(status: &ExtensionApiStatus, type_: &str) -> (String, String, String) {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    let condition = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .unwrap();
     assert_eq!(condition.observed_generation, Some(4));
-    (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+    (
+        condition.status.clone(),
+        condition.reason.clone(),
+        condition.message.clone(),
+    )
 }
 
 #[test]
 fn a_served_api_is_ready_and_available_in_the_api_servers_words() {
-    let status = report(&applied(1, Registration::Registered, passed()), &World::default());
+    let status = report(
+        &applied(1, Registration::Registered, passed()),
+        &World::default(),
+    );
     assert_eq!(of(&status, condition::READY).0, "True");
     assert_eq!(
         of(&status, condition::AVAILABLE),
@@ -99,10 +113,17 @@ fn an_unavailable_api_repeats_the_api_servers_reason() {
     let failed = json!([{
         "type": "Available", "status": "False", "reason": "FailedDiscoveryCheck", "message": "no route",
     }]);
-    let status = report(&applied(1, Registration::Registered, failed), &World::default());
+    let status = report(
+        &applied(1, Registration::Registered, failed),
+        &World::default(),
+    );
     assert_eq!(
         of(&status, condition::READY),
-        ("False".into(), "FailedDiscoveryCheck".into(), "no route".into())
+        (
+            "False".into(),
+            "FailedDiscoveryCheck".into(),
+            "no route".into()
+        )
     );
     assert_eq!(of(&status, condition::PROGRESSING).0, "True");
 }
@@ -118,11 +139,18 @@ fn a_pod_that_cannot_start_gives_its_reason() {
         }] },
     }))
     .unwrap();
-    let world = World { pods: vec![pod], ..World::default() };
+    let world = World {
+        pods: vec![pod],
+        ..World::default()
+    };
     let status = report(&applied(0, Registration::NoEndpoint, json!([])), &world);
     assert_eq!(
         of(&status, condition::WORKLOAD_READY),
-        ("False".into(), "ImagePullBackOff".into(), "0 of 1 pods are ready: not found".into())
+        (
+            "False".into(),
+            "ImagePullBackOff".into(),
+            "0 of 1 pods are ready: not found".into()
+        )
     );
     assert_eq!(of(&status, condition::READY).1, "ImagePullBackOff");
     assert_eq!(of(&status, condition::REGISTERED).1, "WaitingForEndpoint");
@@ -130,13 +158,28 @@ fn a_pod_that_cannot_start_gives_its_reason() {
 
 #[test]
 fn a_refusal_is_the_reason_of_everything() {
-    let refusal = Refusal { reason: "APIServiceExists", message: "delete it".into(), is_conflict: true };
+    let refusal = Refusal {
+        reason: "APIServiceExists",
+        message: "delete it".into(),
+        is_conflict: true,
+    };
     let status = report(&Outcome::Refused(refusal), &World::default());
     assert_eq!(of(&status, condition::CONFLICT).0, "True");
-    assert_eq!(of(&status, condition::READY), ("False".into(), "APIServiceExists".into(), "delete it".into()));
+    assert_eq!(
+        of(&status, condition::READY),
+        (
+            "False".into(),
+            "APIServiceExists".into(),
+            "delete it".into()
+        )
+    );
     assert_eq!(of(&status, condition::AVAILABLE).0, "Unknown");
 
-    let refusal = Refusal { reason: "NamespaceNotFound", message: "create it".into(), is_conflict: false };
+    let refusal = Refusal {
+        reason: "NamespaceNotFound",
+        message: "create it".into(),
+        is_conflict: false,
+    };
     let status = report(&Outcome::Refused(refusal), &World::default());
     assert_eq!(of(&status, condition::CONFLICT).0, "False");
     assert_eq!(of(&status, condition::READY).1, "NamespaceNotFound");
@@ -151,5 +194,8 @@ fn the_same_world_gives_the_same_status() {
     let first = status(&api, &owner, &World::default(), &outcome, now());
     api.status = Some(serde_json::from_value(serde_json::to_value(&first).unwrap()).unwrap());
     let later = Timestamp::from_second(1_700_009_999).unwrap();
-    assert_eq!(status(&api, &owner, &World::default(), &outcome, later), first);
+    assert_eq!(
+        status(&api, &owner, &World::default(), &outcome, later),
+        first
+    );
 }

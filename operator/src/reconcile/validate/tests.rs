@@ -3,7 +3,9 @@
 use crds::{ExtensionAPI, ExtensionApiSpec};
 use k8s_openapi::{
     api::core::v1::Service,
-    kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceSpec, ServiceReference},
+    kube_aggregator::pkg::apis::apiregistration::v1::{
+        APIService, APIServiceSpec, ServiceReference,
+    },
 };
 use rstest::rstest;
 use serde_json::json;
@@ -53,7 +55,11 @@ fn registration(owner: &Owner, service: bool) -> APIService {
 }
 
 fn owner(uid: &str) -> Owner {
-    Owner { name: "records".into(), uid: uid.into(), namespace: "apps".into() }
+    Owner {
+        name: "records".into(),
+        uid: uid.into(),
+        namespace: "apps".into(),
+    }
 }
 
 #[test]
@@ -72,7 +78,14 @@ fn an_empty_world_is_free() {
 #[case(NamespaceState::Terminating, "NamespaceTerminating")]
 #[case(NamespaceState::NotManaged, "NamespaceNotManaged")]
 fn the_namespace_has_to_be_there(#[case] namespace: NamespaceState, #[case] reason: &str) {
-    let refusal = check(&api(), &World { namespace, ..World::default() }).unwrap_err();
+    let refusal = check(
+        &api(),
+        &World {
+            namespace,
+            ..World::default()
+        },
+    )
+    .unwrap_err();
     assert_eq!((refusal.reason, refusal.is_conflict), (reason, false));
 }
 
@@ -84,7 +97,10 @@ fn the_namespace_has_to_be_there(#[case] namespace: NamespaceState, #[case] reas
 fn a_group_of_kubernetes_is_refused(#[case] group: &str) {
     let mut api = api();
     api.spec.group = group.into();
-    assert_eq!(check(&api, &World::default()).unwrap_err().reason, "GroupReserved");
+    assert_eq!(
+        check(&api, &World::default()).unwrap_err().reason,
+        "GroupReserved"
+    );
 }
 
 /// B4, F7: a registration of somebody else is left alone; our own is not in the way.
@@ -96,15 +112,24 @@ fn a_foreign_registration_is_a_conflict() {
     };
     check(&api(), &world(&owner("u1"))).unwrap();
     let refusal = check(&api(), &world(&owner("u2"))).unwrap_err();
-    assert_eq!((refusal.reason, refusal.is_conflict), ("APIServiceExists", true));
+    assert_eq!(
+        (refusal.reason, refusal.is_conflict),
+        ("APIServiceExists", true)
+    );
     assert!(refusal.message.contains("v1alpha1.data.kubedojo.io"));
 }
 
 /// F5: what the API server serves itself is never taken.
 #[test]
 fn a_local_registration_is_a_conflict() {
-    let world = World { api_services: vec![registration(&owner("u2"), false)], ..World::default() };
-    assert_eq!(check(&api(), &world).unwrap_err().reason, "ServedByAPIServer");
+    let world = World {
+        api_services: vec![registration(&owner("u2"), false)],
+        ..World::default()
+    };
+    assert_eq!(
+        check(&api(), &world).unwrap_err().reason,
+        "ServedByAPIServer"
+    );
 }
 
 /// F6: also for a definition that came after the registration.
@@ -119,7 +144,10 @@ fn a_definition_that_serves_the_version_is_a_conflict() {
         api_services: vec![registration(&owner("u1"), true)],
         ..World::default()
     };
-    assert_eq!(check(&api(), &world("v1alpha1")).unwrap_err().reason, "CRDExists");
+    assert_eq!(
+        check(&api(), &world("v1alpha1")).unwrap_err().reason,
+        "CRDExists"
+    );
     check(&api(), &world("v2")).unwrap();
 }
 
@@ -132,11 +160,19 @@ fn the_older_of_two_claims_wins() {
         group: "data.kubedojo.io".into(),
         versions: vec!["v1alpha1".into()],
     };
-    let world = |is_elder| World { peers: vec![peer(is_elder)], ..World::default() };
+    let world = |is_elder| World {
+        peers: vec![peer(is_elder)],
+        ..World::default()
+    };
     check(&api(), &world(false)).unwrap();
-    assert_eq!(check(&api(), &world(true)).unwrap_err().reason, "ClaimedByOther");
-    let registered =
-        World { api_services: vec![registration(&owner("u1"), true)], ..world(true) };
+    assert_eq!(
+        check(&api(), &world(true)).unwrap_err().reason,
+        "ClaimedByOther"
+    );
+    let registered = World {
+        api_services: vec![registration(&owner("u1"), true)],
+        ..world(true)
+    };
     check(&api(), &registered).unwrap();
 }
 
@@ -146,7 +182,10 @@ fn a_child_name_that_is_taken_is_a_conflict() {
         metadata: owner("u2").metadata("apps", "records".into(), "server"),
         ..Service::default()
     };
-    let world = World { service: Some(service), ..World::default() };
+    let world = World {
+        service: Some(service),
+        ..World::default()
+    };
     let refusal = check(&api(), &world).unwrap_err();
     assert_eq!((refusal.reason, refusal.is_conflict), ("NameTaken", true));
     assert!(refusal.message.contains("Service records"));
