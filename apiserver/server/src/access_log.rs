@@ -54,9 +54,9 @@ impl AccessLog<'_> {
             };
         }
         if code.is_server_error() {
-            line!(error)
+            line!(error);
         } else {
-            line!(info)
+            line!(info);
         }
     }
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha512};
 
 use crate::response::{self, Body};
 
-/// Encoded JSON with its ETag.
+/// Encoded JSON with its `ETag`.
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
     body: Bytes,

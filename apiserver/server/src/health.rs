@@ -98,14 +98,14 @@ fn report(
     }
     if !failed.is_empty() {
         tracing::info!(endpoint, failed = failed.join("; "), "health check failed");
-        text.push_str(&format!("{endpoint} check failed\n"));
-        return response::text(StatusCode::INTERNAL_SERVER_ERROR, text);
+        let verdict = format!("{endpoint} check failed\n");
+        return response::text(StatusCode::INTERNAL_SERVER_ERROR, text + &verdict);
     }
     if !verbose {
         return response::text(StatusCode::OK, "ok");
     }
-    text.push_str(&format!("{endpoint} check passed\n"));
-    response::text(StatusCode::OK, text)
+    let verdict = format!("{endpoint} check passed\n");
+    response::text(StatusCode::OK, text + &verdict)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ struct MediaType<'a> {
 /// # Errors
 /// 406 with the types that the server has.
 pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, ApiError> {
-    first_match(headers, |media| {
+    first_match(headers, Representation::Object, |media| {
         if !media.is_json() {
             return None;
         }
@@ -50,8 +50,6 @@ pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, ApiE
             _ => None,
         }
     })
-    .unwrap_or(Some(Representation::Object))
-    .ok_or_else(not_acceptable)
 }
 
 /// Whether a client of `/apis` wants aggregated discovery (`true`) or the list of groups.
@@ -59,7 +57,7 @@ pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, ApiE
 /// # Errors
 /// 406 when it wants neither.
 pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> Result<bool, ApiError> {
-    first_match(headers, |media| {
+    first_match(headers, false, |media| {
         if !media.is_json() {
             return None;
         }
@@ -76,8 +74,6 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> Result<bool, Ap
             _ => None,
         }
     })
-    .unwrap_or(Some(false))
-    .ok_or_else(not_acceptable)
 }
 
 /// Refuses a client that does not take JSON.
@@ -87,29 +83,30 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> Result<bool, Ap
 pub(crate) fn accepts_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let plain =
         |media: &MediaType<'_>| (media.is_json() && media.parameter("as").is_none()).then_some(());
-    first_match(headers, plain)
-        .unwrap_or(Some(()))
-        .ok_or_else(not_acceptable)
+    first_match(headers, (), plain)
 }
 
-/// `None` without an `Accept` header; `Some(None)` when nothing in it fits.
+/// What the first entry that fits means; `default` without an `Accept` header.
 fn first_match<T>(
     headers: &HeaderMap,
+    default: T,
     choose: impl Fn(&MediaType<'_>) -> Option<T>,
-) -> Option<Option<T>> {
+) -> Result<T, ApiError> {
     let values = headers.get_all(header::ACCEPT).iter();
     let texts: Vec<&str> = values
         .filter_map(|v| v.to_str().ok())
         .filter(|v| !v.trim().is_empty())
         .collect();
     if texts.is_empty() {
-        return None;
+        return Ok(default);
     }
     let mut entries = texts
         .iter()
         .flat_map(|text| text.split(','))
         .map(MediaType::parse);
-    Some(entries.find_map(|media| choose(&media)))
+    entries
+        .find_map(|media| choose(&media))
+        .ok_or_else(not_acceptable)
 }
 
 fn not_acceptable() -> ApiError {

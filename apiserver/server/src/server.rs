@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long a request may take unless it is a watch, as upstream's `RequestTimeout`.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Everything that answers requests.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! One object in the cache, and what selects it.
 
 use apimachinery::{
-    ApiError,
+    ApiError, ListOptions,
     object::{ObjectHeader, splice_resource_version},
     selector::{FieldSelector, LabelSelector},
 };
@@ -53,11 +53,15 @@ impl Entry {
 }
 
 impl Selection {
-    /// A selection by labels and fields.
+    /// The objects that the options of a list or a watch select.
     ///
     /// # Errors
     /// 400 for a field that no object can be selected by.
-    pub fn new(labels: LabelSelector, fields: FieldSelector) -> Result<Self, ApiError> {
+    pub fn from_options(options: &ListOptions) -> Result<Self, ApiError> {
+        let (labels, fields) = (
+            options.label_selector.clone(),
+            options.field_selector.clone(),
+        );
         for requirement in &fields.requirements {
             if !matches!(
                 requirement.field.as_str(),

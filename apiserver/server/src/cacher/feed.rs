@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use super::{Cacher, entry::Entry, event::CacheEvent};
 
 /// Time between bookmarks, as upstream's `defaultBookmarkFrequency`.
-const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+const BOOKMARK_PERIOD: Duration = Duration::from_mins(1);
 /// First and longest pause before the store is asked again after a failure.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 

@@ -5,11 +5,7 @@ use storage::MemoryStorage;
 use tokio::time::Instant;
 
 use super::*;
-use crate::cacher::watcher::WatchStart;
-use apimachinery::{
-    Object,
-    selector::{FieldSelector, LabelSelector},
-};
+use apimachinery::{ListOptions, Object, selector::LabelSelector};
 
 const PREFIX: &str = "/g/things/";
 
@@ -57,20 +53,25 @@ impl Fixture {
     }
 
     fn watch(&self, selector: &str, start: WatchStart) -> Result<Watcher, ApiError> {
-        let labels = LabelSelector::parse(selector).unwrap();
-        Watcher::start(
-            &self.cacher,
-            WatchParameters {
-                prefix: PREFIX.to_owned(),
-                selection: Selection::new(labels, FieldSelector::default()).unwrap(),
-                bookmarks: true,
-                start,
-                api_version_kind: ("g/v1".to_owned(), "Thing".to_owned()),
-                encoder: None,
-                deadline: Instant::now() + Duration::from_secs(3600),
-                shutdown: self.shutdown.clone(),
-            },
-        )
+        Watcher::start(&self.cacher, self.parameters(selector, start))
+    }
+
+    fn parameters(&self, selector: &str, start: WatchStart) -> WatchParameters {
+        let label_selector = LabelSelector::parse(selector).unwrap();
+        let options = ListOptions {
+            label_selector,
+            ..ListOptions::default()
+        };
+        WatchParameters {
+            prefix: PREFIX.to_owned(),
+            selection: Selection::from_options(&options).unwrap(),
+            bookmarks: true,
+            start,
+            api_version_kind: ("g/v1".to_owned(), "Thing".to_owned()),
+            encoder: None,
+            deadline: Instant::now() + Duration::from_hours(1),
+            shutdown: self.shutdown.clone(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc, vec};
 
-use apimachinery::{ApiError, ListOptions, ResourceVersionMatch};
+use apimachinery::{ApiError, ListOptions};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use storage::Revision;
@@ -98,22 +98,10 @@ impl WatchStart {
     pub fn from_options(options: &ListOptions) -> Self {
         let mark_end = options.allow_watch_bookmarks;
         match (options.send_initial_events, options.resource_version) {
-            (Some(true), _) => Self::Current { mark_end },
+            (Some(true), _) | (None, None) => Self::Current { mark_end },
             (Some(false), None | Some(0)) => Self::Now,
-            (None, None) => Self::Current { mark_end },
             (None, Some(0)) => Self::Current { mark_end: false },
             (_, Some(revision)) => Self::After(Revision(revision)),
-        }
-    }
-
-    /// The revision that the cache must have reached before the watch can begin.
-    pub fn minimum_revision(options: &ListOptions) -> Option<Revision> {
-        match (options.resource_version, options.resource_version_match) {
-            (None, _) => None,
-            (Some(revision), Some(ResourceVersionMatch::NotOlderThan) | None) => {
-                Some(Revision(revision))
-            }
-            (Some(_), Some(ResourceVersionMatch::Exact)) => Some(Revision(0)),
         }
     }
 }

@@ -76,21 +76,25 @@ const VERBS: [&str; 8] = [
 ];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
+/// Names with what belongs to them, in their order.
+type Named<'a, T> = Vec<(&'a str, T)>;
+
 /// The definitions by group and version, groups and versions in their order.
 fn by_version(
     definitions: &[ResourceDefinition],
-) -> Vec<(&str, Vec<(&str, Vec<&ResourceDefinition>)>)> {
-    let mut groups: Vec<(&str, Vec<(&str, Vec<&ResourceDefinition>)>)> = Vec::new();
+) -> Named<'_, Named<'_, Vec<&ResourceDefinition>>> {
+    let mut groups: Named<'_, Named<'_, _>> = Vec::new();
     for definition in definitions {
         let group = position(&mut groups, &definition.group);
         let version = position(&mut groups[group].1, &definition.version);
-        groups[group].1[version].1.push(definition);
+        let list: &mut Vec<_> = &mut groups[group].1[version].1;
+        list.push(definition);
     }
     groups
 }
 
 /// Where a name stands in a list of names with their content; added at the end if it is new.
-fn position<'a, T: Default>(list: &mut Vec<(&'a str, T)>, name: &'a str) -> usize {
+fn position<'a, T: Default>(list: &mut Named<'a, T>, name: &'a str) -> usize {
     list.iter()
         .position(|(n, _)| *n == name)
         .unwrap_or_else(|| {

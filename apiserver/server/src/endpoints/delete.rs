@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Call, decode, dry_run};
 use crate::{
+    cacher::Selection,
     registry::{DeleteOptions, Deleted, PropagationPolicy, WriteOptions},
     response::{self, Body},
 };
@@ -48,7 +49,7 @@ impl Call<'_> {
         body: Incoming,
     ) -> Result<Response<Body>, ApiError> {
         let list_options = ListOptions::from_query(&self.info.query)?;
-        let selection = self.selection(&list_options)?;
+        let selection = Selection::from_options(&list_options)?;
         let options = self.delete_options(body).await?;
         let namespace = &self.resource.namespace;
         let (objects, revision) = self

@@ -29,7 +29,7 @@ impl Call<'_> {
     pub(super) async fn list(&self) -> Result<Response<Body>, ApiError> {
         let representation = negotiation::representation(self.headers)?;
         let options = ListOptions::from_query(&self.info.query)?;
-        let selection = self.selection(&options)?;
+        let selection = Selection::from_options(&options)?;
         let found = self
             .store
             .list(&self.resource.namespace, &selection, &options)
@@ -66,13 +66,6 @@ impl Call<'_> {
                 Ok(response::json(StatusCode::OK, &list))
             }
         }
-    }
-
-    pub(super) fn selection(&self, options: &ListOptions) -> Result<Selection, ApiError> {
-        Selection::new(
-            options.label_selector.clone(),
-            options.field_selector.clone(),
-        )
     }
 
     /// Of the query of a GET only the resource version counts.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::Call;
 use crate::{
-    cacher::{Encoder, WatchParameters, WatchStart, Watcher},
+    cacher::{Encoder, Selection, WatchParameters, WatchStart, Watcher},
     limits::Place,
     negotiation::{self, Representation},
     registry::Store,
@@ -33,7 +33,7 @@ impl Call<'_> {
     pub(super) async fn watch(&self, place: Place) -> Result<Response<Body>, ApiError> {
         let representation = negotiation::representation(self.headers)?;
         let options = ListOptions::from_query(&self.info.query)?;
-        let selection = self.selection(&options)?;
+        let selection = Selection::from_options(&options)?;
         self.store
             .wait_for(options.resource_version, "watch")
             .await?;

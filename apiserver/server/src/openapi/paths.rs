@@ -135,7 +135,7 @@ impl Operations<'_> {
             ""
         };
         let title = |text: &str| {
-            let mut chars = text.chars().filter(|c| c.is_ascii_alphanumeric());
+            let mut chars = text.chars().filter(char::is_ascii_alphanumeric);
             let first = chars.next().map(|c| c.to_ascii_uppercase());
             first.into_iter().chain(chars).collect::<String>()
         };

@@ -51,6 +51,28 @@ impl Store {
         Err(ApiError::already_exists(self.resource(), object.name()).with_retry_after(1))
     }
 
+    /// Creates an object with its status, unless there is one of this name: for the records that a
+    /// server brings along.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub async fn seed(&self, namespace: &str, mut object: Object) -> Result<(), ApiError> {
+        let status = object.get("status").cloned();
+        strategy::prepare_for_create(&self.definition, &mut object, namespace, Timestamp::now());
+        object.set("status", status);
+        let errors = strategy::validate(&self.definition, &object);
+        if !errors.is_empty() {
+            return Err(self.invalid(object.name(), &errors));
+        }
+        match self
+            .write_new(namespace, &object, WriteOptions::default())
+            .await
+        {
+            Ok(_) | Err(StorageError::AlreadyExists(_)) => Ok(()),
+            Err(error) => Err(self.storage_error(error, "create", object.name())),
+        }
+    }
+
     async fn write_new(
         &self,
         namespace: &str,

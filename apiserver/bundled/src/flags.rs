@@ -1,0 +1,114 @@
+//! The command line: what is typed, and what it means.
+
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
+
+use clap::{Parser, ValueEnum};
+
+/// Serves the DataRecord API, data.kubedojo.io/v1alpha1, to a Kubernetes cluster.
+///
+/// In a cluster it runs behind kube-apiserver: certificate files, access reviews and client
+/// authorities come from there. With --standalone it needs no cluster at all.
+#[derive(Debug, Parser)]
+#[command(name = "extension-apiserver", version, max_term_width = 100)]
+pub(crate) struct Flags {
+    /// Port for HTTPS; 0 takes any free one.
+    #[arg(long, env = "SECURE_PORT", default_value_t = 8443)]
+    pub(crate) secure_port: u16,
+
+    /// Address to listen on. With --standalone always 127.0.0.1.
+    #[arg(long, env = "BIND_ADDRESS", default_value = "0.0.0.0")]
+    pub(crate) bind_address: IpAddr,
+
+    /// Serving certificate chain in PEM; read again when it changes.
+    #[arg(
+        long,
+        env = "TLS_CERT_FILE",
+        default_value = "/etc/apiserver/certs/tls.crt"
+    )]
+    pub(crate) tls_cert_file: PathBuf,
+
+    /// Private key of the serving certificate in PEM.
+    #[arg(
+        long,
+        env = "TLS_PRIVATE_KEY_FILE",
+        default_value = "/etc/apiserver/certs/tls.key"
+    )]
+    pub(crate) tls_private_key_file: PathBuf,
+
+    /// Kubeconfig of the cluster that decides who may do what; by default the one it runs in.
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Where records are kept: memory.
+    #[arg(long, env = "STORAGE", default_value = "memory")]
+    pub(crate) storage: StorageFlag,
+
+    /// Start with three example records where they are absent.
+    #[arg(long, env = "SEED_EXAMPLES")]
+    pub(crate) seed_examples: bool,
+
+    /// Serve on loopback without any cluster, with example records and a kubeconfig of its own.
+    #[arg(long, conflicts_with_all = ["kubeconfig"])]
+    pub(crate) standalone: bool,
+
+    /// Where --standalone writes its kubeconfig.
+    #[arg(long, value_name = "FILE", default_value = "standalone.kubeconfig")]
+    pub(crate) standalone_kubeconfig: PathBuf,
+
+    /// Form of the log on standard error.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// Seconds that requests are still served after SIGTERM, so that the cluster can stop sending.
+    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0)]
+    pub(crate) shutdown_delay_seconds: u64,
+}
+
+/// A storage backend as it is named on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StorageFlag {
+    /// Lost when the process ends.
+    Memory,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl FromStr for StorageFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "memory" => Ok(Self::Memory),
+            other => Err(format!(
+                "{other:?} is no storage that this release has: use memory"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_storage_is_refused_with_the_remedy() {
+        let error = Flags::try_parse_from(["x", "--storage=redis"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("use memory"), "{error}");
+    }
+}
