@@ -28,3 +28,8 @@ pub mod state;
 pub mod teardown;
 pub mod testing;
 pub mod wait;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,9 +20,12 @@ use tokio::time::timeout;
 const ENVIRONMENT: &str = "\
 Environment:
   E2E_STATE_DIR     where clusters are kept [default: extension-api-e2e in the temporary directory]
-  E2E_CACHE_DIR     where built programs are kept [default: .cache/e2e in the workspace if it exists,
-                    else extension-api-e2e in the user's cache directory]
+  E2E_CACHE_DIR     where built programs are kept [default: .cache/e2e of the workspace if it is
+                    there, else extension-api-e2e in the user's cache directory]
   E2E_PROGRAMS_DIR  a directory with ready programs; nothing is built then";
+
+/// While a cluster comes up its API server refuses requests, and the client would log each.
+const DEFAULT_LOG: &str = "warn,kube_client::client=off";
 
 /// Starts and stops Kubernetes clusters for tests, on this machine alone.
 #[derive(Debug, Parser)]
@@ -116,7 +119,7 @@ struct LoadImage {
 
 fn main() -> ExitCode {
     let log_level = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
     tracing_subscriber::fmt()
         .with_env_filter(log_level)
         .with_writer(std::io::stderr)
