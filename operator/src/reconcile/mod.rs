@@ -42,8 +42,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How soon to ask a server again that is not registered yet; users wait for it.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
-/// How soon to look again at what stands in the way. Most of it is watched.
-const REFUSED_AGAIN: Duration = Duration::from_secs(30);
+/// How soon to look again at what stands in the way. Most of it is watched, but neither a
+/// namespace that somebody creates nor an older claim that goes.
+const REFUSED_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a reconcile came to.
 #[derive(Debug)]

@@ -63,7 +63,7 @@ pub(super) async fn update_status(
             extension_api = owner.name,
             ready = summary.map(|c| c.status.as_str()),
             reason = summary.map(|c| c.reason.as_str()),
-            message = summary.map(|c| c.message.as_str()),
+            because = summary.map(|c| c.message.as_str()),
             "readiness changed"
         );
     }
@@ -94,7 +94,7 @@ fn status(
 ) -> ExtensionApiStatus {
     let old = api.status.clone().unwrap_or_default();
     let mut findings = match outcome {
-        Outcome::Refused(refusal) => refused(refusal),
+        Outcome::Refused(refusal) => refused(refusal, &registered_by(owner, world)),
         Outcome::Applied(applied) => found(applied, &world.pods),
     };
     findings.insert(0, conditions::ready(&findings));
@@ -123,8 +123,15 @@ fn status(
     }
 }
 
-/// Nothing is known of what the operator did not look at.
-fn refused(refusal: &Refusal) -> Vec<Finding> {
+/// The registrations that are ours, whether or not the operator acts.
+fn registered_by(owner: &Owner, world: &World) -> Vec<APIService> {
+    let ours = |live: &&APIService| owner.owns(&live.metadata);
+    world.api_services.iter().filter(ours).cloned().collect()
+}
+
+/// Nothing is known of what the operator did not look at. An API that was registered before
+/// something came into its way is still there, and may be available.
+fn refused(refusal: &Refusal, api_services: &[APIService]) -> Vec<Finding> {
     let unknown = |type_| {
         Finding::new(
             type_,
@@ -143,8 +150,13 @@ fn refused(refusal: &Refusal) -> Vec<Finding> {
     } else {
         no_conflict()
     };
+    let available = if api_services.is_empty() {
+        unknown(condition::AVAILABLE)
+    } else {
+        available(api_services, &Registration::Registered)
+    };
     vec![
-        unknown(condition::AVAILABLE),
+        available,
         unknown(condition::WORKLOAD_READY),
         unknown(condition::TLS_READY),
         unknown(condition::REGISTERED),
