@@ -4,7 +4,7 @@
 //! process adds its own file under `pids` before it becomes the program (see [`crate::process`]).
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -60,7 +60,9 @@ impl StateDir {
             || std::env::temp_dir().join("extension-api-e2e"),
             PathBuf::from,
         );
-        Self::at(&path)
+        let state = Self::at(&path)?;
+        refuse_foreign(&state.path)?;
+        Ok(state)
     }
 
     /// A given directory, which is created when the first cluster is.
@@ -254,6 +256,17 @@ pub fn refuse_covered(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a directory of another user: its records say which processes `down` ends.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.uid() != nix::unistd::geteuid().as_raw() => bail!(
+            "{} belongs to another user; set E2E_STATE_DIR to a directory of your own",
+            path.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Names become directory, cgroup and log names, so they are kept plain and short.
 fn check_name(name: &str) -> Result<()> {
     let plain = name
@@ -300,6 +313,18 @@ mod tests {
         assert!(StateDir::at(Path::new("/run/clusters")).is_err());
         assert!(StateDir::at(Path::new("/var/lib/clusters")).is_err());
         assert!(StateDir::at(Path::new("/var/tmp/clusters")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        let (root, _state) = state();
+        refuse_foreign(root.path()).unwrap();
+        refuse_foreign(&root.path().join("absent")).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(root.path(), Some(65534), None).unwrap();
+            let error = refuse_foreign(root.path()).unwrap_err().to_string();
+            assert!(error.contains("another user"), "{error}");
+        }
     }
 
     #[test]

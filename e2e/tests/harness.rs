@@ -176,6 +176,32 @@ async fn run_takes_the_cluster_down_when_it_is_told_to_stop() {
 }
 
 #[tokio::test]
+#[ignore = "needs cluster: starts half a control plane"]
+async fn a_component_that_ends_is_named_with_its_reason() {
+    let _alone = alone().await;
+    let harness = Harness::new();
+    let up = [
+        "up",
+        "--tier",
+        "control-plane",
+        "--name",
+        "one",
+        "--emulated-version",
+        "1.2",
+    ];
+    let refused = harness.e2e(&up).await.failure();
+    assert!(refused.contains("kube-apiserver ended"), "{refused}");
+    assert!(refused.contains("emulation version 1.2"), "{refused}");
+    let kept = harness.state().join(".failed/one");
+    assert!(
+        refused.contains(&format!("logs are in {}", kept.display())),
+        "{refused}"
+    );
+    assert!(kept.join("etcd.log").exists());
+    assert_no_processes(&harness);
+}
+
+#[tokio::test]
 #[ignore = "needs cluster: starts a node, as root"]
 async fn a_node_runs_pods_and_leaves_nothing() {
     let _alone = alone().await;

@@ -179,10 +179,8 @@ impl Harness {
 impl Drop for Harness {
     /// A test that fails must not leave its clusters to the next one.
     fn drop(&mut self) {
-        let _ = std::process::Command::new(env!("CARGO_BIN_EXE_e2e"))
-            .args(["down", "--all"])
-            .env("E2E_STATE_DIR", self.state())
-            .output();
+        let mut command = self.command();
+        let _ = command.as_std_mut().args(["down", "--all"]).output();
     }
 }
 
