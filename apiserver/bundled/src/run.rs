@@ -202,17 +202,13 @@ fn announce(standalone: &Standalone, address: SocketAddr, path: &Path) -> anyhow
     let kubeconfig = standalone.kubeconfig(address).to_string();
     write_private(path, kubeconfig.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "Serving DataRecords on https://{address}. In another terminal:"
-    )?;
-    writeln!(
-        out,
-        "  kubectl --kubeconfig {} get datarecords -A",
+    // One write, so that a reader who leaves after the first line does not end the server.
+    let text = format!(
+        "Serving DataRecords on https://{address}. In another terminal:\n  \
+         kubectl --kubeconfig {} get datarecords -A\n",
         path.display()
-    )?;
-    Ok(())
+    );
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
 /// A file that only its owner can read, since it holds a key.
