@@ -28,7 +28,7 @@ use super::{
 use crate::{
     certificates::Tls,
     context::Context,
-    names::{KUBE_SYSTEM, MANAGER, api_service_name},
+    names::{KUBE_SYSTEM, MANAGER, Owner, api_service_name},
     probe::{self, Question},
     text::chain,
 };
@@ -150,6 +150,26 @@ pub(super) async fn apply(
         tls,
         replicas: plan.replicas,
     })
+}
+
+/// Takes the registrations away because what stood behind them is gone for good: whoever deleted
+/// the namespace would otherwise wait for an API that never answers again, as would the deletion
+/// of every other namespace.
+pub(super) async fn deregister(
+    context: &Context,
+    owner: &Owner,
+    world: &World,
+) -> Result<(), ApplyError> {
+    let registry = Api::<APIService>::all(context.client.clone());
+    let writer = Writer { context };
+    for api_service in world
+        .api_services
+        .iter()
+        .filter(|live| owner.owns(&live.metadata))
+    {
+        writer.delete(&registry, &api_service.metadata).await?;
+    }
+    Ok(())
 }
 
 /// Whether a version may be registered.

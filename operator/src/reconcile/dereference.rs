@@ -45,6 +45,16 @@ pub(super) enum NamespaceState {
     NotManaged,
 }
 
+impl NamespaceState {
+    /// Whether a server in it is gone, or about to go, for good.
+    pub(crate) fn is_lost(self) -> bool {
+        match self {
+            Self::Missing | Self::Terminating => true,
+            Self::Present | Self::NotManaged => false,
+        }
+    }
+}
+
 /// A custom resource definition of the same group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Definition {

@@ -96,7 +96,12 @@ async fn step(name: &str, context: &Context) -> Result<Action, ReconcileError> {
     let now = dereference::now();
     let world = Box::pin(dereference::dereference(context, &api, &owner)).await?;
     let outcome = match validate::validate(&api, &owner, &world, &context.config) {
-        Err(refusal) => Outcome::Refused(refusal),
+        Err(refusal) => {
+            if world.namespace.is_lost() {
+                apply::deregister(context, &owner, &world).await?;
+            }
+            Outcome::Refused(refusal)
+        }
         Ok(plan) => {
             let tls = certificates::renew(now, &stored(&world, &owner), &plan.tls)?;
             let children = build::build(&plan, &tls, &context.config);
