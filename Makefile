@@ -1,0 +1,31 @@
+# `make help` lists the targets.
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## A real cluster with the operator and the DataRecord API; leaves it running.
+	@bash hack/demo.sh
+
+.PHONY: demo-down
+demo-down: ## Take the demo's cluster away.
+	@bash hack/demo.sh down
+
+.PHONY: test
+test: ## Every test, on real clusters too. Needs root; about 5 minutes, the first time half an hour.
+	@bash hack/test.sh
+
+.PHONY: check
+check: ## What needs no cluster: formatting, lints, unit tests.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+
+.PHONY: generate
+generate: ## Write the generated files anew.
+	cargo run -p crds --bin crdgen
+
+.PHONY: audit
+audit: ## Advisories, licences, sources and duplicate versions; needs cargo-deny.
+	cargo deny check

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every test of the project, the fast ones first; a summary of what each stage took at the end.
+source "$(dirname "$0")/lib.sh"
+trap 'summary' EXIT
+
+export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
+
+documentation() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --locked --quiet --workspace --no-deps --document-private-items
+}
+
+cluster_tests() {
+    local tier=$1
+    shift
+    e2e run --tier "$tier" -- cargo test --locked -p e2e "$@" -- --ignored --nocapture --test-threads=4
+}
+
+step 'install what is missing' prerequisites
+step 'formatting' cargo fmt --all --check
+step 'clippy' cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+step 'documentation' documentation
+step 'generated files' cargo run --locked --quiet -p crds --bin crdgen -- --check
+step 'licences' cargo test --locked --quiet -p e2e --test licences
+step 'unit tests and tests on sockets' cargo test --locked --workspace
+step 'programs of the test clusters' e2e programs --build
+step 'static programs' static_programs
+step 'the harness: nothing is left behind' cargo test --locked -p e2e --test harness -- --ignored --nocapture
+step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane
+step 'node tier' cluster_tests node --test node
