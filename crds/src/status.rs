@@ -15,7 +15,7 @@ pub mod condition {
     pub const READY: &str = "Ready";
     /// What the API server says of the registered API, with its own reason and message.
     pub const AVAILABLE: &str = "Available";
-    /// Enough pods of the current template are ready.
+    /// Enough pods are ready.
     pub const WORKLOAD_READY: &str = "WorkloadReady";
     /// The certificates are issued and valid.
     pub const TLS_READY: &str = "TLSReady";
