@@ -6,6 +6,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use e2e::cluster::{self, Config, Steps};
 use e2e::image::Image;
@@ -76,9 +77,12 @@ enum Subcommands {
     LoadImage(LoadImage),
     /// List the programs, and where they are.
     Programs {
-        /// Build those that are missing.
+        /// Build those that are missing, except for those that only some tests need.
         #[arg(long)]
         build: bool,
+        /// Build this one too; may be given several times.
+        #[arg(long, requires = "build", value_name = "PROGRAM", value_parser = on_demand())]
+        with: Vec<String>,
     },
     /// The process that leads into a node's network; started by `up`.
     #[command(hide = true)]
@@ -154,7 +158,7 @@ fn execute(command: Subcommands) -> Result<ExitCode> {
             Subcommands::Down { all: true, .. } => down_all(&state).await,
             Subcommands::Down { name, .. } => down(&state, &name).await,
             Subcommands::LoadImage(arguments) => load_image(&state, arguments).await,
-            Subcommands::Programs { build } => list_programs(build).await,
+            Subcommands::Programs { build, with } => list_programs(build, &with).await,
             Subcommands::Forward(_) => bail!("the forwarder runs without a runtime"),
         }
     })
@@ -353,10 +357,16 @@ async fn load_image(state: &StateDir, arguments: LoadImage) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list_programs(build: bool) -> Result<ExitCode> {
+fn on_demand() -> PossibleValuesParser {
+    PossibleValuesParser::new(programs::ON_DEMAND.iter().map(|program| program.name))
+}
+
+async fn list_programs(build: bool, with: &[String]) -> Result<ExitCode> {
     let programs = Programs::from_env()?;
     for program in programs::ALL {
-        let file = if build {
+        let wanted =
+            !programs::ON_DEMAND.contains(program) || with.iter().any(|name| name == program.name);
+        let file = if build && wanted {
             Some(programs.ensure(program).await?)
         } else {
             programs.find(program).await?

@@ -23,12 +23,21 @@ pub struct Program {
     pub name: &'static str,
     /// The module's directory in this crate.
     module: &'static str,
-    /// The main package.
+    /// The main package, or that of the tests.
     package: &'static str,
+    build: Build,
     /// The module whose version the program reports, and the variables that say it.
     stamp: Stamp,
     /// What a first build costs, for the progress line.
     cost: &'static str,
+}
+
+/// What the package holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    Program,
+    /// Tests, whose binary runs them.
+    Tests,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +69,30 @@ pub const HELM: Program = Program::helm("helm", "helm.sh/helm/v4", "helm.sh/helm
 /// Helm 3, which many installations still use.
 pub const HELM3: Program = Program::helm("helm3", "helm.sh/helm/v3", "helm.sh/helm/v3/cmd/helm");
 
-/// All of them.
-pub const ALL: &[Program] = &[KUBE, PAUSE, SAMPLE_APISERVER, ETCD, AGNHOST, HELM, HELM3];
+/// Kubernetes' own end-to-end tests of the API machinery. It shares most of its code with [`KUBE`].
+pub const UPSTREAM: Program = Program {
+    name: "upstream",
+    module: "upstream",
+    package: ".",
+    build: Build::Tests,
+    stamp: Stamp::Kubernetes,
+    cost: "2 minutes when built for the first time",
+};
+
+/// All of them, in an order in which each can use what the ones before it have compiled.
+pub const ALL: &[Program] = &[
+    KUBE,
+    PAUSE,
+    SAMPLE_APISERVER,
+    ETCD,
+    AGNHOST,
+    UPSTREAM,
+    HELM,
+    HELM3,
+];
+
+/// Those of [`ALL`] that are built only by name, as few tests need them.
+pub const ON_DEMAND: &[Program] = &[UPSTREAM];
 
 /// Where programs come from.
 #[derive(Clone, Debug)]
@@ -85,6 +116,7 @@ impl Program {
             name,
             module: "kube",
             package,
+            build: Build::Program,
             stamp: Stamp::Kubernetes,
             cost,
         }
@@ -96,6 +128,7 @@ impl Program {
             name,
             module: "tools",
             package,
+            build: Build::Program,
             stamp,
             cost: "2 minutes when built for the first time",
         }
@@ -244,9 +277,13 @@ impl Plan {
 
         let temporary = self.output.with_extension("building");
         let log = dir.join("build.log");
+        let verb: &[&str] = match program.build {
+            Build::Program => &["build"],
+            Build::Tests => &["test", "-c"],
+        };
         let mut child = Command::new("go")
+            .args(verb)
             .args([
-                "build",
                 "-trimpath",
                 "-buildvcs=false",
                 "-ldflags",
