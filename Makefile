@@ -2,7 +2,7 @@
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## A real cluster with the operator and the DataRecord API; leaves it running.
@@ -15,6 +15,18 @@ demo-down: ## Take the demo's cluster away.
 .PHONY: test
 test: ## Every test, on real clusters too. Needs root; about 5 minutes, the first time half an hour.
 	@bash hack/test.sh
+
+.PHONY: conformance
+conformance: ## Kubernetes' own specs beside the DataRecord API; about 12 minutes, needs root.
+	@bash hack/conformance.sh
+
+.PHONY: soak
+soak: ## A cluster under load for SOAK_SECONDS, ten minutes if not set; needs root.
+	@bash hack/soak.sh
+
+.PHONY: static-programs
+static-programs: ## The static programs that the tests on real nodes put into images.
+	@bash -c 'source hack/lib.sh && static_programs'
 
 .PHONY: check
 check: ## What needs no cluster: formatting, lints, unit tests.

@@ -1,0 +1,194 @@
+//! Kubernetes' own specs, unmodified, while the DataRecord API is registered.
+//!
+//! An API server that is registered takes part in more than its own resources: in discovery, in the
+//! deletion of every namespace, in garbage collection and quotas. These specs know nothing about it
+//! and have to pass as they do without it. They cover the API machinery, no other part of Kubernetes.
+//!
+//! `CONFORMANCE_FOCUS` and `CONFORMANCE_SKIP` choose specs by regular expressions over their names,
+//! as `make conformance` does. Without them a handful runs, in about half a minute.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use e2e::image::Image;
+use e2e::programs::{self, Programs};
+use e2e::testing::Cluster;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+#[expect(dead_code, reason = "the tests of the node tier use the rest")]
+#[path = "node/installation.rs"]
+mod installation;
+
+use installation::{API_SERVICE, kubectl, record, shared};
+
+/// What an aggregated API can break, at a few seconds for each spec.
+const HANDFUL: &[&str] = &[
+    "Discovery should locate the groupVersion and a resource within each APIGroup",
+    "AggregatedDiscovery should support raw aggregated discovery endpoint Accept headers",
+    "Garbage collector should not be blocked by dependency circle",
+    "Namespaces .* should ensure that all services are removed when a namespace is deleted",
+    "OrderedNamespaceDeletion namespace deletion should delete pod first",
+    "ResourceQuota should be able to update and delete ResourceQuota",
+    "Servers with support for Table transformation should return a 406",
+    "Watchers should be able to start watching from a specific resource version",
+];
+
+#[tokio::test]
+#[ignore = "needs cluster: node tier, Kubernetes' own specs"]
+async fn kubernetes_own_specs_pass_beside_the_api() -> Result<()> {
+    let specs = Programs::from_env()?.ensure(&programs::UPSTREAM).await?;
+    let (cluster, _in_use) = shared().await?;
+    load_images(&cluster, &specs).await?;
+    let namespace = cluster.namespace("conformance").await?;
+    cluster.apply(&record(&namespace.name, "bystander")).await?;
+    let get_record = format!("get dr bystander -n {} -o json", namespace.name);
+    let record = kubectl(&cluster, &get_record).await?;
+
+    run_specs(&cluster, &specs).await?;
+
+    let condition = "{.status.conditions[?(@.type==\"Available\")].status}";
+    let available = format!("get apiservice {API_SERVICE} -o jsonpath={condition}");
+    assert_eq!(kubectl(&cluster, &available).await?, "True");
+    assert_eq!(kubectl(&cluster, &get_record).await?, record);
+    Ok(())
+}
+
+/// Loads our builds of the images under the names that the specs ask for, which they say themselves.
+async fn load_images(cluster: &Cluster, specs: &Path) -> Result<()> {
+    let mut command = Command::new(specs);
+    command.arg("-images");
+    for line in cluster.run(command, "").await?.success()?.lines() {
+        let (program, name) = line
+            .split_once(' ')
+            .context("a line of -images has two words")?;
+        let found = programs::ALL.iter().find(|known| known.name == program);
+        let found = found.with_context(|| format!("no program for the image {name}"))?;
+        let entrypoint = match program {
+            "sample-apiserver" => "/kube-sample-apiserver".to_owned(),
+            "etcd" => "/usr/local/bin/etcd".to_owned(),
+            _ => format!("/{program}"),
+        };
+        let image = Image {
+            name: name.to_owned(),
+            entrypoint,
+            user: None,
+            env: Vec::new(),
+        };
+        cluster
+            .load_image(&image, &Programs::from_env()?.ensure(found).await?)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn run_specs(cluster: &Cluster, specs: &Path) -> Result<()> {
+    let results = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("conformance");
+    fs::create_dir_all(&results)?;
+    let log_file = results.join("specs.log");
+    let mut log = File::create(&log_file)?;
+
+    let mut command = Command::new(specs);
+    command
+        .arg(format!("--kubeconfig={}", cluster.kubeconfig.display()))
+        .arg(format!("--kubectl-path={}", cluster.kubectl.display()))
+        .arg(format!("--report-dir={}", results.display()))
+        .args([
+            "--provider=skeleton",
+            "--ginkgo.no-color",
+            "--ginkgo.silence-skips",
+            "--ginkgo.v",
+        ])
+        .current_dir(&results);
+    match std::env::var("CONFORMANCE_FOCUS") {
+        Ok(focus) => command.arg(format!("--ginkgo.focus={focus}")),
+        Err(_) => command.args(HANDFUL.iter().map(|spec| format!("--ginkgo.focus={spec}"))),
+    };
+    if let Ok(skip) = std::env::var("CONFORMANCE_SKIP") {
+        command.arg(format!("--ginkgo.skip={skip}"));
+    }
+    // When this process is killed the specs end with their next line: nobody reads it.
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log.try_clone()?)
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot run Kubernetes' specs")?;
+    let stdout = child.stdout.take().context("stdout is a pipe")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let mut progress = Progress::default();
+    while let Some(line) = lines.next_line().await? {
+        writeln!(log, "{line}")?;
+        if let Some(text) = progress.next(line) {
+            println!("{text}");
+        }
+    }
+    println!("{}", progress.rest());
+    println!("everything the specs wrote: {}", log_file.display());
+    let status = child.wait().await?;
+    if !status.success() || progress.passed == 0 {
+        bail!("Kubernetes' specs: {status}, {} passed", progress.passed);
+    }
+    Ok(())
+}
+
+/// Condenses the specs' output: one line for each that passed, all lines of one that did not.
+#[derive(Debug, Default)]
+struct Progress {
+    passed: usize,
+    block: Vec<String>,
+}
+
+impl Progress {
+    /// Takes one line; a ruler ends the block of a spec.
+    fn next(&mut self, line: String) -> Option<String> {
+        if line.len() < 10 || !line.bytes().all(|byte| byte == b'-') {
+            self.block.push(line);
+            return None;
+        }
+        let block = std::mem::take(&mut self.block);
+        let outcome = block.iter().find_map(|line| line.strip_prefix("• ["))?;
+        let passed = outcome.strip_suffix(" seconds]");
+        let Some(seconds) = passed.filter(|text| text.parse::<f64>().is_ok()) else {
+            return Some(block.join("\n"));
+        };
+        self.passed += 1;
+        let name = block.first()?.split(" [Conformance]").next()?;
+        Some(format!("{:>4}  {seconds:>7} s  {name}", self.passed))
+    }
+
+    /// What follows after the last spec: the failed ones once more, and how many there are.
+    fn rest(&mut self) -> String {
+        std::mem::take(&mut self.block).join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passed_spec_is_one_line_and_a_failed_one_is_shown_in_full() {
+        let output = "Will run 2 of 890 specs\n------------------------------\n\
+            [sig] Watchers should work [Conformance] [sig, Conformance]\na.go:7\n  STEP: a\n\
+            • [5.123 seconds]\n------------------------------\n\
+            [sig] Quota should work [sig]\nb.go:8\n• [FAILED] [0.1 seconds]\n  expected\n\
+            ------------------------------\n\nRan 2 of 890 Specs\nFAIL!";
+        let mut progress = Progress::default();
+        let shown: Vec<_> = output
+            .lines()
+            .filter_map(|line| progress.next(line.to_owned()))
+            .collect();
+        let failed = "[sig] Quota should work [sig]\nb.go:8\n• [FAILED] [0.1 seconds]\n  expected";
+        assert_eq!(
+            shown,
+            ["   1    5.123 s  [sig] Watchers should work", failed]
+        );
+        assert_eq!(progress.passed, 1);
+        assert_eq!(progress.rest(), "\nRan 2 of 890 Specs\nFAIL!");
+    }
+}
