@@ -1,6 +1,6 @@
 //! The command line: what is typed, and what it means.
 
-use std::{net::IpAddr, path::PathBuf, str::FromStr};
+use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -59,9 +59,10 @@ pub(crate) struct Flags {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// Seconds that requests are still served after SIGTERM, so that the cluster can stop sending.
-    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0)]
-    pub(crate) shutdown_delay_seconds: u64,
+    /// How long requests are still served after SIGTERM, so that the cluster can stop sending,
+    /// such as 10s.
+    #[arg(long, env = "SHUTDOWN_DELAY_DURATION", default_value = "0s", value_parser = duration)]
+    pub(crate) shutdown_delay_duration: Duration,
 }
 
 /// A storage backend as it is named on the command line.
@@ -78,6 +79,14 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// A duration as Kubernetes writes it: `10s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text
+        .parse()
+        .map_err(|e| format!("{e}; write 10s or 1m30s"))?;
+    Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
 }
 
 impl FromStr for StorageFlag {
@@ -102,6 +111,15 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["10", "-5s", "soon"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -25,7 +24,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use storage::{MemoryStorage, Storage};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -104,15 +106,29 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         tokio::spawn(listener.serve(handler, shutdown.clone()))
     };
     wait_for_stop_signal().await?;
+    tokio::select! {
+        ended = stop(&flags, &stopping, &shutdown, serving) => ended?,
+        again = wait_for_stop_signal() => {
+            again?;
+            tracing::warn!("stopped at once: a second signal came");
+        }
+    }
+    follow.abort();
+    Ok(())
+}
+
+/// Not ready any more, then no new connections, then the end of what is in flight.
+async fn stop(
+    flags: &Flags,
+    stopping: &CancellationToken,
+    shutdown: &CancellationToken,
+    serving: JoinHandle<()>,
+) -> anyhow::Result<()> {
     stopping.cancel();
     tracing::info!("stopping: not ready any more, still serving");
-    tokio::select! {
-        () = tokio::time::sleep(Duration::from_secs(flags.shutdown_delay_seconds)) => {}
-        second = wait_for_stop_signal() => second?,
-    }
+    tokio::time::sleep(flags.shutdown_delay_duration).await;
     shutdown.cancel();
     serving.await.context("the listener failed")?;
-    follow.abort();
     tracing::info!("stopped");
     Ok(())
 }

@@ -202,6 +202,20 @@ async fn a_watch_goes_on_where_the_list_ended() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// W7: a timeout beyond all reason is a long watch, not a failure.
+#[tokio::test]
+async fn a_watch_with_an_absurd_timeout_begins() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let target = format!("{DEFAULT}?watch=true&timeoutSeconds={}", i64::MAX);
+    let response = server
+        .admin()
+        .await?
+        .send(Request::get(target).body(Body::empty())?)
+        .await?;
+    assert_eq!(response.status(), 200);
+    Ok(())
+}
+
 /// R1: kubectl's columns.
 #[tokio::test]
 async fn a_table_has_the_columns_of_a_datarecord() -> anyhow::Result<()> {

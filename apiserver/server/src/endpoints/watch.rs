@@ -28,6 +28,8 @@ use crate::{
 /// How long a watch lasts when the client does not say, in seconds; spread out, so that not all
 /// watches come back at once. As upstream's `minRequestTimeout`.
 const TIMEOUT_SECONDS: std::ops::Range<u64> = 1800..3600;
+/// The longest watch, a day: clients come back anyway, and any clock can add it.
+const TIMEOUT_SECONDS_MAX: u64 = 24 * 3600;
 
 impl Call<'_> {
     pub(super) async fn watch(&self, place: Place) -> Result<Response<Body>, ApiError> {
@@ -53,7 +55,8 @@ impl Call<'_> {
         };
         let seconds = options
             .timeout_seconds
-            .unwrap_or_else(|| rand::rng().random_range(TIMEOUT_SECONDS));
+            .unwrap_or_else(|| rand::rng().random_range(TIMEOUT_SECONDS))
+            .min(TIMEOUT_SECONDS_MAX);
         let parameters = WatchParameters {
             prefix: self.store.prefix(&self.resource.namespace),
             selection,

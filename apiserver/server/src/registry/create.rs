@@ -39,7 +39,10 @@ impl Store {
             if !errors.is_empty() {
                 return Err(self.invalid(object.name(), &errors));
             }
-            match self.write_new(namespace, &object, options).await {
+            match self
+                .write_new(namespace, &object, Self::encode(&object)?, options)
+                .await
+            {
                 Err(StorageError::AlreadyExists(_)) if generated => {}
                 Err(StorageError::AlreadyExists(key)) => {
                     return Err(self.taken(&key, object.name()).await);
@@ -65,7 +68,12 @@ impl Store {
             return Err(self.invalid(object.name(), &errors));
         }
         match self
-            .write_new(namespace, &object, WriteOptions::default())
+            .write_new(
+                namespace,
+                &object,
+                Self::encode(&object)?,
+                WriteOptions::default(),
+            )
             .await
         {
             Ok(_) | Err(StorageError::AlreadyExists(_)) => Ok(()),
@@ -77,10 +85,10 @@ impl Store {
         &self,
         namespace: &str,
         object: &Object,
+        bytes: Bytes,
         options: WriteOptions,
     ) -> Result<(Bytes, Revision), StorageError> {
         let key = self.key(namespace, object.name());
-        let bytes = Bytes::from(object.encode_stored());
         let revision = if options.dry_run {
             if self.storage.get(key.clone()).await?.is_some() {
                 return Err(StorageError::AlreadyExists(key));

@@ -32,6 +32,9 @@ pub use field_validation::FieldValidation;
 pub use patch::Patch;
 pub use read::ListResult;
 
+/// Largest object, encoded: patches add up, so the limit on bodies alone does not bound it.
+const OBJECT_MAX: usize = 3 * 1024 * 1024;
+
 /// One resource: its definition, its place in the store and its cache.
 #[derive(Debug)]
 pub struct Store {
@@ -131,6 +134,19 @@ impl Store {
             stored: record.value,
             revision: record.revision,
         })
+    }
+
+    /// The stored encoding of an object.
+    ///
+    /// # Errors
+    /// 413 for an object over the limit.
+    fn encode(object: &Object) -> Result<Bytes, ApiError> {
+        let bytes = object.encode_stored();
+        if bytes.len() > OBJECT_MAX {
+            Err(ApiError::too_large(OBJECT_MAX))
+        } else {
+            Ok(bytes.into())
+        }
     }
 
     fn invalid(&self, name: &str, errors: &[apimachinery::FieldError]) -> ApiError {

@@ -2,6 +2,7 @@
 
 use apimachinery::{ApiError, Object, StatusReason};
 use bytes::Bytes;
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::{FieldValidation, Store, Subresource, WriteOptions, served};
@@ -10,6 +11,10 @@ use super::{FieldValidation, Store, Subresource, WriteOptions, served};
 const ATTEMPTS: u32 = 5;
 /// Most operations of one JSON patch, as upstream's `maxJSONPatchOperations`.
 const OPERATIONS_MAX: usize = 10_000;
+
+/// Most bytes that the copy operations of one JSON patch may make, as upstream's
+/// `AccumulatedCopySizeLimit`.
+const COPIED_MAX: usize = 3 * 1024 * 1024;
 
 /// A decoded patch.
 #[derive(Clone, Debug)]
@@ -61,13 +66,31 @@ impl Patch {
 
     fn apply(&self, object: &mut Value) -> Result<(), String> {
         match self {
-            Self::Json(patch) => json_patch::patch(object, patch).map_err(|e| e.to_string()),
+            Self::Json(patch) => apply_operations(object, patch),
             Self::Merge(patch) => {
                 json_patch::merge(object, patch);
                 Ok(())
             }
         }
     }
+}
+
+/// Applies one operation after the other, so that copies of copies cannot fill the memory.
+fn apply_operations(object: &mut Value, patch: &json_patch::Patch) -> Result<(), String> {
+    let mut copied = 0;
+    for operation in &patch.0 {
+        if let PatchOperation::Copy(copy) = operation {
+            let source = object.pointer(copy.from.as_str());
+            copied += source.map_or(0, |value| value.to_string().len());
+            if copied > COPIED_MAX {
+                return Err(format!(
+                    "its copy operations make more than {COPIED_MAX} bytes"
+                ));
+            }
+        }
+        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|e| e.to_string())?;
+    }
+    Ok(())
 }
 
 impl Store {

@@ -425,6 +425,41 @@ async fn patches_change_what_they_name() {
     assert_eq!(patch(merge, json!([])).await.unwrap_err().code(), 400);
 }
 
+/// V14: copies of copies and objects that grow patch by patch are bounded.
+#[tokio::test]
+async fn a_patch_cannot_fill_the_memory() {
+    let store = store();
+    let mut object = thing("a", 1);
+    object.set("spec", Some(json!({"size": 1, "colour": "x".repeat(1024)})));
+    created(&store, object).await;
+    let send = async |patch: Value, content_type: &str| {
+        let patch = Patch::decode(content_type, patch.to_string().as_bytes()).unwrap();
+        let (validation, options) = (FieldValidation::Ignore, WriteOptions::default());
+        store
+            .patch(
+                "default",
+                "a",
+                &patch,
+                Subresource::None,
+                validation,
+                options,
+            )
+            .await
+    };
+    let doubling: Vec<Value> = (0..40)
+        .map(|i| json!({"op": "copy", "from": "/spec", "path": format!("/spec/c{i}")}))
+        .collect();
+    let error = send(json!(doubling), "application/json-patch+json")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("copy operations"), "{error}");
+    let huge = json!({"spec": {"colour": "x".repeat(3 * 1024 * 1024)}});
+    let error = send(huge, "application/merge-patch+json")
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), 413);
+}
+
 /// A5: strict validation refuses what warn only reports.
 #[test]
 fn strict_validation_names_every_unknown_field() {

@@ -58,7 +58,7 @@ impl Store {
         if !errors.is_empty() {
             return Err(self.invalid(name, &errors));
         }
-        let bytes = Bytes::from(object.encode_stored());
+        let bytes = Self::encode(&object)?;
         if bytes == current.stored || options.dry_run {
             return served(&bytes, current.revision);
         }

@@ -6,7 +6,10 @@ use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use rustls_pki_types::CertificateDer;
 use tokio::{
@@ -81,7 +84,7 @@ impl Listener {
         H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let graceful = Arc::new(GracefulShutdown::new());
+        let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
@@ -97,17 +100,13 @@ impl Listener {
                 }
             };
             let acceptor = TlsAcceptor::from(self.tls.load());
-            let (handler, graceful) = (handler.clone(), Arc::clone(&graceful));
+            let (handler, watcher) = (handler.clone(), graceful.watcher());
             tokio::spawn(async move {
                 let _place = place;
-                serve_connection(stream, peer, &acceptor, handler, &graceful).await;
+                serve_connection(stream, peer, &acceptor, handler, watcher).await;
             });
         }
         drop(self.socket);
-        let Some(graceful) = Arc::into_inner(graceful) else {
-            // A handshake still holds a handle; its connection ends with the process.
-            return;
-        };
         if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
             .await
             .is_err()
@@ -135,7 +134,7 @@ async fn serve_connection<H, F>(
     peer: SocketAddr,
     acceptor: &TlsAcceptor,
     handler: H,
-    graceful: &GracefulShutdown,
+    watcher: Watcher,
 ) where
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -161,7 +160,7 @@ async fn serve_connection<H, F>(
     });
     let builder = http_builder();
     let serving = builder.serve_connection(TokioIo::new(tls), service);
-    if let Err(error) = graceful.watch(serving).await {
+    if let Err(error) = watcher.watch(serving).await {
         tracing::debug!(%peer, error, "connection ended");
     }
 }
