@@ -42,20 +42,28 @@ impl ContinueToken {
     /// # Errors
     /// 400 for anything that this server did not make.
     pub fn decode(text: &str) -> Result<Self, ApiError> {
-        let invalid = |what: &str| ApiError::bad_request(format!("continue key is not valid: {what}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid("not base64"))?;
+        let invalid =
+            |what: &str| ApiError::bad_request(format!("continue key is not valid: {what}"));
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| invalid("not base64"))?;
         let Encoded { v, rv, start } =
             serde_json::from_slice(&bytes).map_err(|_| invalid("not a token"))?;
         if v != VERSION {
             return Err(invalid("server does not recognize this encoded version"));
         }
         if rv == 0 {
-            return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+            return Err(invalid(
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ));
         }
         if start.is_empty() || start.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(invalid(&format!("{start:?}")));
         }
-        Ok(Self { revision: rv, start_after: start })
+        Ok(Self {
+            revision: rv,
+            start_after: start,
+        })
     }
 }
 
