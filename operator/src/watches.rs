@@ -3,11 +3,15 @@
 //! Watches of children carry metadata only, and only of objects with the operator's label where
 //! that is enough; nothing of them is kept. No event is filtered out: a deletion, and a label that
 //! somebody removed, both have to wake the owner.
+//!
+//! Each watch backs off by itself. The controller would hold back all its triggers when one of
+//! them fails, so errors of children's watches end here: a namespace that is gone, and with it the
+//! operator's rights in it, must not slow the APIs in other namespaces.
 
 use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use crds::ExtensionAPI;
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -59,18 +63,15 @@ pub(crate) fn controller(
         .reconcile_all_on(definition_changes)
         .graceful_shutdown_on(shutdown);
     let apis = controller.store();
-    controller = controller.watches(
-        metadata::<APIService>(Api::all(client.clone())),
-        everything,
+    let api_services = metadata::<APIService>(Api::all(client.clone()));
+    controller = controller.reconcile_on(triggers(
+        watcher(api_services, everything),
         move |api_service| claimants(&apis, &api_service),
-    );
-    controller = controller.watches(
-        metadata::<ClusterRoleBinding>(Api::all(client.clone())),
-        ours.clone(),
-        owners,
-    );
-    let bindings = Api::namespaced(client.clone(), KUBE_SYSTEM);
-    controller = controller.watches(metadata::<RoleBinding>(bindings), ours.clone(), owners);
+    ));
+    let bindings = metadata::<ClusterRoleBinding>(Api::all(client.clone()));
+    controller = controller.reconcile_on(triggers(watcher(bindings, ours.clone()), owners));
+    let bindings = metadata::<RoleBinding>(Api::namespaced(client.clone(), KUBE_SYSTEM));
+    controller = controller.reconcile_on(triggers(watcher(bindings, ours.clone()), owners));
     let mut secret_namespaces = config.operand_namespaces.clone();
     secret_namespaces.push(config.operator_namespace.clone());
     secret_namespaces.sort();
@@ -137,7 +138,32 @@ where
         + 'static,
 {
     let api = metadata::<K>(Api::namespaced(client.clone(), namespace));
-    controller.watches(api, config.clone(), owners)
+    controller.reconcile_on(triggers(watcher(api, config.clone()), owners))
+}
+
+/// What a watch of children wakes. It never ends and never fails.
+fn triggers<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<PartialObjectMeta<K>>>> + Send + 'static,
+    woken: impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<ExtensionAPI>> + Send + 'static,
+) -> impl Stream<Item = ObjectRef<ExtensionAPI>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Send + 'static,
+{
+    let touched = events.default_backoff().touched_objects();
+    touched.flat_map(move |object| {
+        let woken = match object {
+            Ok(object) => woken(object),
+            Err(error) => {
+                tracing::warn!(
+                    kind = %K::kind(&()),
+                    error = &error as &dyn std::error::Error,
+                    "cannot watch children"
+                );
+                Vec::new()
+            }
+        };
+        stream::iter(woken)
+    })
 }
 
 /// The same API with metadata only.
@@ -188,4 +214,34 @@ fn claimants(
     // A version that was removed from the spec is found by its owner.
     found.extend(owners(api_service.clone()));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt, stream};
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::core::PartialObjectMeta;
+    use kube_runtime::{reflector::ObjectRef, watcher};
+
+    use super::{owners, triggers};
+
+    fn secret(instance: &str) -> PartialObjectMeta<Secret> {
+        let mut secret = PartialObjectMeta::<Secret>::default();
+        let label = ("app.kubernetes.io/instance".to_owned(), instance.to_owned());
+        secret.metadata.labels = Some([label].into());
+        secret
+    }
+
+    /// The namespace that is watched is gone, and the rights in it; all others go on.
+    #[tokio::test]
+    async fn a_watch_that_fails_holds_back_no_other() {
+        let failing = stream::repeat_with(|| Err(watcher::Error::NoResourceVersion));
+        let healthy = stream::iter(["a", "b"].map(|name| Ok(watcher::Event::Apply(secret(name)))));
+        let failing = triggers::<Secret>(failing, owners);
+        let mut both = stream::select(failing, triggers(healthy, owners)).boxed();
+        for name in ["a", "b"] {
+            let woken = both.next().now_or_never();
+            assert_eq!(woken, Some(Some(ObjectRef::new(name))));
+        }
+    }
 }
