@@ -16,7 +16,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new(ring_capacity: usize) -> Self {
+    async fn new(ring_capacity: usize) -> Self {
         let store = Arc::new(MemoryStorage::default());
         let shutdown = CancellationToken::new();
         let (cacher, _task) = Cacher::with_ring_capacity(
@@ -25,6 +25,8 @@ impl Fixture {
             PREFIX.to_owned(),
             shutdown.clone(),
         );
+        // What is written from now on is an event and not part of the first load.
+        cacher.wait_until(Revision(0)).await.unwrap();
         Self {
             store,
             cacher,
@@ -111,7 +113,7 @@ fn is(event_type: &str, name: &str, revision: Revision) -> (String, String, Stri
 /// W2, W8: a watch from a revision sees what follows it, in order, once.
 #[tokio::test]
 async fn a_watch_resumes_strictly_after_its_revision() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let first = f.create("a", "1").await;
     let second = f.create("b", "1").await;
     let mut watch = Box::pin(f.watch("", WatchStart::After(first)).unwrap().into_stream());
@@ -124,7 +126,7 @@ async fn a_watch_resumes_strictly_after_its_revision() {
 /// that comes in is ADDED.
 #[tokio::test]
 async fn selector_transitions_are_deletes_and_adds() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let created = f.create("a", "in").await;
     let mut watch = Box::pin(
         f.watch("l=in", WatchStart::After(created))
@@ -145,7 +147,7 @@ async fn selector_transitions_are_deletes_and_adds() {
 /// W4: a delete carries the deletion's revision.
 #[tokio::test]
 async fn a_delete_event_has_the_revision_of_the_delete() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let created = f.create("a", "1").await;
     let mut watch = Box::pin(
         f.watch("", WatchStart::After(created))
@@ -161,7 +163,7 @@ async fn a_delete_event_has_the_revision_of_the_delete() {
 /// W6: initial events come in name order and end with one marked bookmark.
 #[tokio::test]
 async fn initial_events_end_with_a_marked_bookmark() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let b = f.create("b", "1").await;
     let a = f.create("a", "1").await;
     let start = WatchStart::Current { mark_end: true };
@@ -181,7 +183,7 @@ async fn initial_events_end_with_a_marked_bookmark() {
 /// W2: a revision that fell off the ring is 410.
 #[tokio::test]
 async fn a_watch_from_a_forgotten_revision_is_expired() {
-    let f = Fixture::new(2);
+    let f = Fixture::new(2).await;
     let first = f.create("a", "1").await;
     for name in ["b", "c", "d"] {
         f.create(name, "1").await;
@@ -195,7 +197,7 @@ async fn a_watch_from_a_forgotten_revision_is_expired() {
 /// W7: a watch that falls behind is ended with a 410 event and never slows a writer.
 #[tokio::test]
 async fn a_slow_watch_is_ended_with_410() {
-    let f = Fixture::new(2);
+    let f = Fixture::new(2).await;
     let first = f.create("a", "1").await;
     let mut watch = Box::pin(f.watch("", WatchStart::After(first)).unwrap().into_stream());
     for name in ["b", "c", "d"] {
@@ -210,7 +212,7 @@ async fn a_slow_watch_is_ended_with_410() {
 /// W5: bookmarks come with the period and tell the newest revision.
 #[tokio::test(start_paused = true)]
 async fn bookmarks_tell_how_far_the_watch_is() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let first = f.create("a", "1").await;
     let mut watch = Box::pin(
         f.watch("l=none", WatchStart::After(first))
@@ -224,7 +226,7 @@ async fn bookmarks_tell_how_far_the_watch_is() {
 /// W7: the end of the server ends the watch without an error.
 #[tokio::test]
 async fn shutdown_ends_a_watch_cleanly() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let first = f.create("a", "1").await;
     let mut watch = Box::pin(f.watch("", WatchStart::After(first)).unwrap().into_stream());
     f.shutdown.cancel();
@@ -234,7 +236,7 @@ async fn shutdown_ends_a_watch_cleanly() {
 /// L2: a revision in the future is 504 after a while.
 #[tokio::test(start_paused = true)]
 async fn a_future_revision_times_out() {
-    let f = Fixture::new(10);
+    let f = Fixture::new(10).await;
     let first = f.create("a", "1").await;
     let error = f
         .cacher
