@@ -55,7 +55,8 @@ pub struct NodeIdentities {
     pub kubelet: Identity,
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+/// Signs certificates, and holds its own.
+pub type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// Makes all certificates of a tier, and writes those that components read from files.
 pub fn generate(tier: Tier, dir: &Path) -> Result<Pki> {
@@ -141,7 +142,8 @@ fn params(organization: Option<&str>, common_name: &str) -> CertificateParams {
     params
 }
 
-fn authority(common_name: &str) -> Result<Authority> {
+/// A new authority.
+pub fn authority(common_name: &str) -> Result<Authority> {
     let mut params = params(None, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
@@ -152,12 +154,18 @@ fn authority(common_name: &str) -> Result<Authority> {
         .with_context(|| format!("cannot make the authority {common_name}"))
 }
 
-fn client(issuer: &Authority, organization: Option<&str>, common_name: &str) -> Result<Identity> {
+/// A client certificate.
+pub fn client(
+    issuer: &Authority,
+    organization: Option<&str>,
+    common_name: &str,
+) -> Result<Identity> {
     let params = params(organization, common_name);
     sign(issuer, params, ExtendedKeyUsagePurpose::ClientAuth)
 }
 
-fn server(
+/// A serving certificate for names and addresses.
+pub fn server(
     issuer: &Authority,
     common_name: &str,
     names: &[&str],

@@ -1,0 +1,39 @@
+//! The product on a control plane without nodes: the server behind the real aggregator, and the
+//! operator with the rights of its chart, both as local processes.
+//!
+//! All tests share one server and one operator, and run side by side. Run them with `make test`, or
+//! with `cargo run -p e2e -- run --tier control-plane -- cargo test -p e2e --test control_plane --
+//! --ignored`, after `cargo build -p operator -p extension-apiserver`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test has built or seen before is there"
+)]
+
+#[path = "control_plane/access.rs"]
+mod access;
+#[path = "control_plane/children.rs"]
+mod children;
+#[path = "control_plane/collection.rs"]
+mod collection;
+#[path = "control_plane/conflicts.rs"]
+mod conflicts;
+#[path = "control_plane/discovery.rs"]
+mod discovery;
+#[path = "control_plane/extension_api.rs"]
+mod extension_api;
+#[path = "control_plane/informers.rs"]
+mod informers;
+#[path = "control_plane/operator.rs"]
+mod operator;
+#[path = "control_plane/program.rs"]
+mod program;
+#[path = "control_plane/records.rs"]
+mod records;
+#[path = "control_plane/server.rs"]
+mod server;
+#[path = "control_plane/stopping.rs"]
+mod stopping;
+#[path = "control_plane/trust.rs"]
+mod trust;
+#[path = "control_plane/watching.rs"]
+mod watching;
