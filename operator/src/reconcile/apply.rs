@@ -235,6 +235,20 @@ impl Writer<'_> {
         let params = PatchParams::apply(MANAGER).force();
         let written = api.patch(&name, &params, &Patch::Apply(&wanted)).await;
         self.report::<K>(&name, "applied");
+        let written = match written {
+            // What somebody added to a list by key, such as a port, is theirs and an apply leaves
+            // it there. A merge patch replaces whole lists, and changes nothing else by now.
+            Ok(written) if needs_write(&wanted, Some(&written)) => {
+                let params = PatchParams {
+                    field_manager: Some(MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let merged = api.patch(&name, &params, &Patch::Merge(&wanted)).await;
+                self.report::<K>(&name, "cleared of additions");
+                merged
+            }
+            written => written,
+        };
         written.map_err(|source| write_error::<K>(name, source))
     }
 
