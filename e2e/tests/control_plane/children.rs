@@ -203,6 +203,10 @@ fn mutations() -> Vec<(&'static str, Value)> {
         ("Deployment", json!({ "spec": { "replicas": 5 } })),
         (
             "Deployment",
+            json!({ "spec": { "template": { "spec": { "containers": [{ "name": "added", "image": "cluster.test/added:1" }] } } } }),
+        ),
+        (
+            "Deployment",
             json!({ "spec": { "template": { "spec": { "serviceAccountName": "default" } } } }),
         ),
         (
@@ -331,7 +335,7 @@ async fn patch(fixture: &Fixture, child: &Child, patch: &Value) -> Result<Dynami
     };
     Ok(child
         .api(&fixture.client)
-        .patch(&child.name, &params, &Patch::Merge(patch))
+        .patch(&child.name, &params, &Patch::Strategic(patch))
         .await?)
 }
 
