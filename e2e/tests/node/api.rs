@@ -92,7 +92,7 @@ async fn helm_uninstall_ends_cleanly() -> Result<()> {
                 "the namespace to be empty",
                 Duration::from_mins(1),
                 async || {
-                    let kinds = "get pods,secrets,services -n kubedojo-system -o name";
+                    let kinds = "get pods,secrets,services,leases -n kubedojo-system -o name";
                     kubectl(&cluster, kinds).await.ok().filter(String::is_empty)
                 },
             )
