@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
 # Every test of the project, the fast ones first; a summary of what each stage took at the end.
 source "$(dirname "$0")/lib.sh"
-trap 'summary' EXIT
+LOG=$(mktemp)
+trap 'summary; totals' EXIT
+
+# How many tests ran, over all of the runner's closing lines.
+totals() {
+    awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$LOG"
+    rm -f "$LOG"
+}
+exec > >(tee "$LOG") 2>&1
 
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --quiet --workspace --no-deps --document-private-items
+}
+
+chart() {
+    "$(e2e programs | sed -n 's/^helm: //p')" lint --strict "$CHART"
 }
 
 cluster_tests() {
@@ -22,8 +34,9 @@ step 'documentation' documentation
 step 'generated files' cargo run --locked --quiet -p crds --bin crdgen -- --check
 step 'licences' cargo test --locked --quiet -p e2e --test licences
 step 'unit tests and tests on sockets' cargo test --locked --workspace
-step 'programs of the test clusters' e2e programs --build
+step 'programs of the test clusters' e2e programs --build --with upstream
 step 'static programs' static_programs
+step 'chart' chart
 step 'the harness: nothing is left behind' cargo test --locked -p e2e --test harness -- --ignored --nocapture
 step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane
-step 'node tier' cluster_tests node --test node
+step 'node tier' cluster_tests node --test node --test soak --test conformance
