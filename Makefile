@@ -17,7 +17,7 @@ test: ## Every test, on real clusters too. Needs root; about 5 minutes, the firs
 	@bash hack/test.sh
 
 .PHONY: conformance
-conformance: ## Kubernetes' own specs beside the DataRecord API; about 12 minutes, needs root.
+conformance: ## Kubernetes' own specs beside the DataRecord API; 10 to 15 minutes, needs root.
 	@bash hack/conformance.sh
 
 .PHONY: soak

@@ -4,6 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 trap 'summary' EXIT
 
+export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 export CONFORMANCE_FOCUS=${CONFORMANCE_FOCUS-'\[sig-api-machinery\].*\[Conformance\]'}
 # Not set at all if it is empty: an empty expression would skip every spec.
 # That spec waits for the compaction of etcd, which takes more than five minutes.

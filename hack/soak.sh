@@ -3,6 +3,7 @@
 source "$(dirname "$0")/lib.sh"
 trap 'summary' EXIT
 
+export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 export SOAK_SECONDS=${SOAK_SECONDS:-600}
 
 soak() {

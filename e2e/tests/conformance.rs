@@ -29,6 +29,7 @@ use installation::{API_SERVICE, kubectl, record, shared};
 const HANDFUL: &[&str] = &[
     "Discovery should locate the groupVersion and a resource within each APIGroup",
     "AggregatedDiscovery should support raw aggregated discovery endpoint Accept headers",
+    "CustomResourcePublishOpenAPI .* works for CRD without validation schema",
     "Garbage collector should not be blocked by dependency circle",
     "Namespaces .* should ensure that all services are removed when a namespace is deleted",
     "OrderedNamespaceDeletion namespace deletion should delete pod first",
