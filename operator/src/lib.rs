@@ -1,7 +1,7 @@
 //! The controller that reconciles `ExtensionAPI` objects.
 //!
 //! It turns one object into a running, trusted, registered API, keeps it that way and takes it
-//! away without hurting the cluster. [`reconcile`] is the way of one object; [`watches`] says when;
+//! away without hurting the cluster. [`reconcile`] is the way of one object; `watches` says when;
 //! [`certificates`] decides about TLS; [`run`] wires it all.
 
 pub mod args;
