@@ -33,7 +33,7 @@ step 'start Kubernetes: control plane and node' start_cluster
 # shellcheck disable=SC1090
 source "$ENVIRONMENT"
 load_images() {
-    e2e load-image --cluster "$CLUSTER" --name "$OPERATOR_IMAGE:$IMAGE_TAG" --program "$IMAGES_DIR/operator" --user 65532:65532
+    e2e load-image --cluster "$CLUSTER" --name "$OPERATOR_IMAGE:$IMAGE_TAG" --program "$IMAGES_DIR/operator" --user 65532:65532 &&
     e2e load-image --cluster "$CLUSTER" --name "$SERVER_IMAGE:$IMAGE_TAG" --program "$IMAGES_DIR/extension-apiserver" --user 65532:65532
 }
 step 'load the two images' load_images

@@ -14,25 +14,13 @@ CHART=charts/extension-api-operator
 STEP_NAMES=()
 STEP_SECONDS=()
 
-# step NAME COMMAND…: runs a command under a heading. On a terminal a quiet command's time ticks.
+# step NAME COMMAND…: runs a command under a heading, and says how long it took. A function that is run so has
+# to join its commands with &&: `set -e` does not count in it.
 step() {
-    local name=$1 start=$SECONDS ticker='' status=0
+    local name=$1 start=$SECONDS status=0
     shift
     printf '\n==> %s\n' "$name"
-    if [ -t 1 ] && [ -n "${STEP_QUIET:-}" ]; then
-        (while sleep 1; do printf '\r    %3ds ' "$((SECONDS - start))"; done) &
-        ticker=$!
-    fi
-    if [ -n "${STEP_QUIET:-}" ]; then
-        local log
-        log=$(mktemp)
-        "$@" >"$log" 2>&1 || status=$?
-        [ -n "$ticker" ] && { kill "$ticker"; wait "$ticker" 2>/dev/null || true; printf '\r'; }
-        [ "$status" -eq 0 ] || cat "$log"
-        rm -f "$log"
-    else
-        "$@" || status=$?
-    fi
+    "$@" || status=$?
     STEP_NAMES+=("$name")
     STEP_SECONDS+=("$((SECONDS - start))")
     if [ "$status" -ne 0 ]; then
@@ -65,8 +53,8 @@ prerequisites() {
         echo "missing: ${missing[*]}; run: sudo apt-get install -y ${missing[*]}"
         return 1
     fi
-    apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+    apt-get update -q &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
 # The two programs that go into images: static, so that an image holds nothing else.
