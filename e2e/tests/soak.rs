@@ -44,8 +44,8 @@ async fn no_request_fails_and_no_event_is_lost_while_things_happen() -> Result<(
     let disturbances = disturbances::until(&cluster, end).await;
     stop.cancel();
     let load = load.await?;
-    let seen = observer.await??;
     print!("{load}");
+    let seen = observer.await?.context("the watch failed")?;
     println!(
         "watch: {} events in {} streams",
         seen.events.len(),
