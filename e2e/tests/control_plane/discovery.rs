@@ -119,3 +119,31 @@ async fn a_client_that_knows_the_discovery_document_gets_304() -> Result<()> {
     );
     Ok(())
 }
+
+/// O1, P5: the real aggregator takes our document into its own.
+#[tokio::test]
+#[ignore = "needs cluster: control plane"]
+async fn openapi_v2_is_merged_by_the_aggregator() -> Result<()> {
+    let server = shared().await?;
+    let client = server.cluster.client().await?;
+    let path = "/apis/data.kubedojo.io/v1alpha1/namespaces/{namespace}/datarecords/{name}";
+    // It asks once a minute.
+    let patience = std::time::Duration::from_secs(90);
+    let merged = server
+        .cluster
+        .wait_for("the paths in OpenAPI v2", patience, async || {
+            let all = get_json(&client, "/openapi/v2", &[("Accept", "application/json")])
+                .await
+                .ok()?;
+            all["paths"][path].is_object().then_some(all)
+        })
+        .await?;
+    let action = &merged["paths"][path]["patch"]["x-kubernetes-action"];
+    assert_eq!(action, "patch");
+    let kind = &merged["definitions"]["io.kubedojo.data.v1alpha1.DataRecord"];
+    assert_eq!(
+        kind["properties"]["spec"]["properties"]["source"]["type"],
+        "string"
+    );
+    Ok(())
+}

@@ -1,10 +1,11 @@
-//! OpenAPI v3, made from the definitions: what `kubectl explain`, `kubectl apply` and dry-run
+//! OpenAPI v3 and v2, made from the definitions: what `kubectl explain`, `kubectl apply` and dry-run
 //! verification read.
 //!
 //! Mirrors `k8s.io/kube-openapi/pkg/handler3` and the extensions of
-//! `k8s.io/apiserver/pkg/endpoints/openapi`. Known deviations: no OpenAPI v2 and no protobuf form.
+//! `k8s.io/apiserver/pkg/endpoints/openapi`. Known deviation: no protobuf form.
 
 mod paths;
+mod v2;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 
 const ROOT: &str = "/openapi/v3";
+const V2: &str = "/openapi/v2";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 /// Where schemars puts what it refers to, and where OpenAPI has it.
 const COMPONENTS: &str = "#/components/schemas/";
@@ -33,6 +35,7 @@ pub(crate) struct OpenApi {
     root: Document,
     /// By `apis/GROUP/VERSION`.
     versions: BTreeMap<String, Document>,
+    v2: Document,
 }
 
 impl OpenApi {
@@ -42,11 +45,18 @@ impl OpenApi {
             let path = format!("apis/{}", definition.api_version());
             by_version.entry(path).or_default().push(definition);
         }
-        let versions: BTreeMap<String, Document> = by_version
+        let documents: Vec<(String, Value)> = by_version
             .into_iter()
-            .map(|(path, definitions)| {
-                (path, Document::new(&document(&definitions), response::JSON))
-            })
+            .map(|(path, d)| (path, document(&d)))
+            .collect();
+        let all: Vec<Value> = documents
+            .iter()
+            .map(|(_, document)| document.clone())
+            .collect();
+        let v2 = Document::new(&v2::document(&all), response::JSON);
+        let versions: BTreeMap<String, Document> = documents
+            .into_iter()
+            .map(|(path, document)| (path, Document::new(&document, response::JSON)))
             .collect();
         let paths: Map<String, Value> = versions
             .iter()
@@ -58,16 +68,20 @@ impl OpenApi {
         Self {
             root: Document::new(&json!({ "paths": paths }), response::JSON),
             versions,
+            v2,
         }
     }
 
-    /// The answer for `/openapi/v3` and what is below; `None` for other paths.
+    /// The answer for `/openapi/v2`, `/openapi/v3` and what is below; `None` for other paths.
     pub(crate) fn respond(
         &self,
         path: &str,
         hash: Option<&str>,
         headers: &HeaderMap,
     ) -> Option<Result<Response<Body>, ApiError>> {
+        if path == V2 {
+            return Some(negotiation::accepts_json(headers).map(|()| self.v2.respond(headers)));
+        }
         let rest = path.strip_prefix(ROOT)?;
         if let Err(error) = negotiation::accepts_json(headers) {
             return Some(Err(error));
@@ -237,6 +251,30 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// O1: the v2 document has the same operations and refers only to what it defines.
+    #[test]
+    fn openapi_v2_says_the_same_as_v3() {
+        let v3 = document(&[&thing_definition()]);
+        let v2 = v2::document(std::slice::from_ref(&v3));
+        assert_eq!(v2["swagger"], "2.0");
+        let text = v2.to_string();
+        assert!(!text.contains(COMPONENTS) && !text.contains("\"allOf\""));
+        let (old, new) = (
+            v2["paths"].as_object().unwrap(),
+            v3["paths"].as_object().unwrap(),
+        );
+        assert!(old.keys().eq(new.keys()));
+        for reference in text.split("\"#/definitions/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(v2["definitions"][name].is_object(), "{name} is missing");
+        }
+        let create = &v2["paths"]["/apis/test.io/v1/namespaces/{namespace}/things"]["post"];
+        let body = create["parameters"].as_array().unwrap().last().unwrap();
+        assert_eq!(body["schema"]["$ref"], "#/definitions/io.test.v1.Thing");
+        assert_eq!(create["parameters"][0]["type"], "string");
+        assert_eq!(create["responses"]["200"]["schema"], body["schema"]);
     }
 
     /// O6: no boolean `additionalProperties`, no reference that leads nowhere.
