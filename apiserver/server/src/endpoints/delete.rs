@@ -56,13 +56,8 @@ impl Call<'_> {
             .store
             .delete_collection(namespace, &selection, &options)
             .await?;
-        let definition = self.store.definition();
-        let mut list = format!(
-            "{{\"apiVersion\":{},\"kind\":{},\"metadata\":{{\"resourceVersion\":\"{revision}\"}},\"items\":[",
-            json!(definition.api_version()),
-            json!(definition.names.list_kind),
-        )
-        .into_bytes();
+        let metadata = json!({ "resourceVersion": revision.to_string() });
+        let mut list = self.list_head(&metadata).into_bytes();
         list.extend(objects.join(&b','));
         list.extend_from_slice(b"]}");
         Ok(response::bytes(StatusCode::OK, response::JSON, list.into()))

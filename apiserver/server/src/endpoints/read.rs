@@ -37,12 +37,7 @@ impl Call<'_> {
         let metadata = list_metadata(&found);
         match representation {
             Representation::Object => {
-                let definition = self.store.definition();
-                let head = format!(
-                    "{{\"apiVersion\":{},\"kind\":{},\"metadata\":{metadata},\"items\":[",
-                    json!(definition.api_version()),
-                    json!(definition.names.list_kind),
-                );
+                let head = self.list_head(&metadata);
                 Ok(response::list(head, found.entries))
             }
             Representation::Table => {
@@ -66,6 +61,16 @@ impl Call<'_> {
                 Ok(response::json(StatusCode::OK, &list))
             }
         }
+    }
+
+    /// A list of whole objects up to its first item.
+    pub(super) fn list_head(&self, metadata: &Value) -> String {
+        let definition = self.store.definition();
+        format!(
+            "{{\"apiVersion\":{},\"kind\":{},\"metadata\":{metadata},\"items\":[",
+            json!(definition.api_version()),
+            json!(definition.names.list_kind),
+        )
     }
 
     /// Of the query of a GET only the resource version counts.

@@ -1,6 +1,7 @@
 //! Create, update and patch.
 
-use apimachinery::ApiError;
+use apimachinery::{ApiError, Object};
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -12,20 +13,13 @@ use crate::{
 
 impl Call<'_> {
     pub(super) async fn create(&self, body: Incoming) -> Result<Response<Body>, ApiError> {
-        decode::require_json(self.headers)?;
-        let (options, validation) = (self.write_options()?, self.field_validation()?);
-        let body = decode::read(body).await?;
-        let mut object = decode::object(&body, &self.store.definition().names.kind)?;
-        self.store
-            .check_body(&self.resource.namespace, &self.resource.name, &object)?;
-        let warnings = self.store.check_fields(&mut object, validation)?;
+        let options = self.write_options()?;
+        let (object, warnings) = self.sent_object(body).await?;
         let created = self
             .store
             .create(&self.resource.namespace, object, options)
             .await?;
-        let mut response = self.object(StatusCode::CREATED, created)?;
-        add_warnings(&mut response, &warnings);
-        Ok(response)
+        self.written(StatusCode::CREATED, created, &warnings)
     }
 
     pub(super) async fn update(
@@ -33,23 +27,14 @@ impl Call<'_> {
         body: Incoming,
         subresource: Subresource,
     ) -> Result<Response<Body>, ApiError> {
-        if self.resource.name.is_empty() {
-            return Err(ApiError::bad_request("name must be provided"));
-        }
-        decode::require_json(self.headers)?;
-        let (options, validation) = (self.write_options()?, self.field_validation()?);
-        let body = decode::read(body).await?;
-        let mut object = decode::object(&body, &self.store.definition().names.kind)?;
-        let (namespace, name) = (&self.resource.namespace, &self.resource.name);
-        self.store.check_body(namespace, name, &object)?;
-        let warnings = self.store.check_fields(&mut object, validation)?;
+        let options = self.write_options()?;
+        let (namespace, name) = self.named()?;
+        let (object, warnings) = self.sent_object(body).await?;
         let updated = self
             .store
             .update(namespace, name, object, subresource, options)
             .await?;
-        let mut response = self.object(StatusCode::OK, updated)?;
-        add_warnings(&mut response, &warnings);
-        Ok(response)
+        self.written(StatusCode::OK, updated, &warnings)
     }
 
     pub(super) async fn patch(
@@ -57,20 +42,47 @@ impl Call<'_> {
         body: Incoming,
         subresource: Subresource,
     ) -> Result<Response<Body>, ApiError> {
-        if self.resource.name.is_empty() {
-            return Err(ApiError::bad_request("name must be provided"));
-        }
         let (options, validation) = (self.write_options()?, self.field_validation()?);
+        let (namespace, name) = self.named()?;
         let content_type = decode::content_type(self.headers);
         let patch = Patch::decode(&content_type, &decode::read(body).await?)?;
-        let (namespace, name) = (&self.resource.namespace, &self.resource.name);
         let patched = self
             .store
             .patch(namespace, name, &patch, subresource, validation, options)
             .await;
         let (patched, warnings) = patched?;
-        let mut response = self.object(StatusCode::OK, patched)?;
-        add_warnings(&mut response, &warnings);
+        self.written(StatusCode::OK, patched, &warnings)
+    }
+
+    /// Namespace and name of the object that the URL names.
+    fn named(&self) -> Result<(&str, &str), ApiError> {
+        if self.resource.name.is_empty() {
+            return Err(ApiError::bad_request("name must be provided"));
+        }
+        Ok((&self.resource.namespace, &self.resource.name))
+    }
+
+    /// The object in the body, without the fields that the schema does not know, and the warnings
+    /// about those.
+    async fn sent_object(&self, body: Incoming) -> Result<(Object, Vec<String>), ApiError> {
+        decode::require_json(self.headers)?;
+        let validation = self.field_validation()?;
+        let body = decode::read(body).await?;
+        let mut object = decode::object(&body, &self.store.definition().names.kind)?;
+        self.store
+            .check_body(&self.resource.namespace, &self.resource.name, &object)?;
+        let warnings = self.store.check_fields(&mut object, validation)?;
+        Ok((object, warnings))
+    }
+
+    fn written(
+        &self,
+        status: StatusCode,
+        object: Bytes,
+        warnings: &[String],
+    ) -> Result<Response<Body>, ApiError> {
+        let mut response = self.object(status, object)?;
+        add_warnings(&mut response, warnings);
         Ok(response)
     }
 }
