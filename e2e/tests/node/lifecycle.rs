@@ -55,6 +55,37 @@ async fn deleting_any_child_brings_it_back() -> Result<()> {
     wait_available(&cluster).await
 }
 
+/// B3, mistake 10: whatever somebody does to the registration is put right, also what weakens it.
+#[tokio::test]
+#[ignore = "needs cluster: pods"]
+async fn a_changed_apiservice_is_put_right() -> Result<()> {
+    let (cluster, _guard) = exclusive().await?;
+    let spec = async || {
+        let args = ["get", "apiservice", API_SERVICE, "-o", "jsonpath={.spec}"];
+        cluster.kubectl(args).await.ok()?.success().ok()
+    };
+    let before = spec().await.context("it has a spec")?;
+    for patch in [
+        r#"{"spec":{"caBundle":null,"insecureSkipTLSVerify":true}}"#,
+        r#"{"spec":{"groupPriorityMinimum":5,"versionPriority":3}}"#,
+        r#"{"spec":{"service":{"name":"elsewhere"}}}"#,
+    ] {
+        let args = [
+            "patch",
+            "apiservice",
+            API_SERVICE,
+            "--type=merge",
+            "-p",
+            patch,
+        ];
+        cluster.kubectl(args).await?.success()?;
+        let what = format!("the registration to be as before {patch}");
+        let restored = async || spec().await.filter(|now| *now == before);
+        cluster.wait_for(&what, PATIENCE, restored).await?;
+    }
+    wait_available(&cluster).await
+}
+
 /// B10, invariant 2: the APIService goes first, nothing stays, and nobody else is held up.
 #[tokio::test]
 #[ignore = "needs cluster: pods"]
