@@ -68,3 +68,43 @@ impl Limits {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn request(method: &Method, path: &str) -> RequestInfo {
+        RequestInfo::parse(method, path, None)
+    }
+
+    /// X4: a full house is 429 with Retry-After, for writes and reads apart, and a place comes back.
+    #[test]
+    fn too_many_writes_are_429_and_reads_go_on() {
+        let limits = Limits::default();
+        let write = request(&Method::POST, "/apis/g/v/rs");
+        let mut places: Vec<_> = (0..WRITES_MAX)
+            .map(|_| limits.enter(&write).unwrap())
+            .collect();
+        let error = limits.enter(&write).unwrap_err();
+        assert_eq!((error.code(), error.retry_after_seconds()), (429, Some(1)));
+        assert!(limits.enter(&request(&Method::GET, "/apis/g/v/rs")).is_ok());
+        places.pop();
+        assert!(limits.enter(&write).is_ok());
+    }
+
+    /// Invariant: load on the data never limits discovery or health.
+    #[test]
+    fn discovery_and_health_are_never_limited() {
+        let limits = Limits::default();
+        let read = request(&Method::GET, "/apis/g/v/rs");
+        let _places: Vec<_> = (0..READS_MAX)
+            .map(|_| limits.enter(&read).unwrap())
+            .collect();
+        assert!(limits.enter(&read).is_err());
+        for path in ["/apis", "/apis/g/v", "/readyz", "/openapi/v3"] {
+            assert!(limits.enter(&request(&Method::GET, path)).is_ok(), "{path}");
+        }
+    }
+}

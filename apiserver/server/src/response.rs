@@ -121,3 +121,47 @@ impl ListParts {
         Some(chunk.freeze())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use storage::Revision;
+
+    use super::*;
+
+    fn entry(name: usize, size: usize) -> Arc<Entry> {
+        let text = "x".repeat(size);
+        let stored = format!("{{\"metadata\":{{\"name\":\"{name}\"}},\"spec\":\"{text}\"}}");
+        Arc::new(Entry::from_stored("/key", stored.as_bytes(), Revision(7)).unwrap())
+    }
+
+    /// L5: whatever the sizes, the chunks make one JSON document of the promised length.
+    #[tokio::test]
+    async fn a_list_in_chunks_is_one_document_of_the_promised_length() {
+        for sizes in [
+            vec![],
+            vec![10],
+            vec![10, 20, 30],
+            vec![CHUNK; 3],
+            vec![CHUNK - 100, 50, 1, CHUNK * 2, 7],
+            vec![1000; 500],
+        ] {
+            let entries: Vec<_> = sizes
+                .iter()
+                .enumerate()
+                .map(|(i, s)| entry(i, *s))
+                .collect();
+            let response = list("{\"items\":[".to_owned(), entries);
+            let promised = response.headers()[header::CONTENT_LENGTH].clone();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(promised, body.len().to_string(), "{sizes:?}");
+            let document: Value = serde_json::from_slice(&body).unwrap();
+            let items = document["items"].as_array().unwrap();
+            assert_eq!(items.len(), sizes.len());
+            for (i, item) in items.iter().enumerate() {
+                let metadata = json!({"resourceVersion": "7", "name": i.to_string()});
+                assert_eq!(item["metadata"], metadata);
+            }
+        }
+    }
+}
