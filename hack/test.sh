@@ -11,7 +11,8 @@ totals() {
 }
 exec > >(tee "$LOG") 2>&1
 
-export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
+# The errors of tests say what happened; where they were made is noise.
+export RUST_LIB_BACKTRACE=0
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --quiet --workspace --no-deps --document-private-items

@@ -151,11 +151,15 @@ async fn kubectl_describe_jsonpath_and_completion_work() -> Result<()> {
     );
     let names = kubectl(&cluster, "__complete get dr -n default user").await?;
     assert_eq!(names.lines().next(), Some("user-config"));
-    let explained = kubectl(&cluster, "explain dr.spec.source").await?;
-    assert!(
-        explained.contains("System that the data comes from"),
-        "{explained}"
-    );
+    // kube-apiserver fetches OpenAPI a while after the registration, and then once a minute.
+    cluster
+        .wait_for("kubectl explain", Duration::from_secs(90), async || {
+            let explained = kubectl(&cluster, "explain dr.spec.source").await.ok()?;
+            explained
+                .contains("System that the data comes from")
+                .then_some(())
+        })
+        .await?;
     Ok(())
 }
 

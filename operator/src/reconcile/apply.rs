@@ -17,6 +17,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use super::{
     build::{Children, TLS_TYPE},
@@ -110,7 +111,16 @@ pub(super) async fn apply(
     let mut there = Vec::new();
     for wanted in known {
         let live = registered(world, &wanted);
-        there.push(writer.apply(&registry, wanted, live).await?);
+        let trusting = live.and_then(|live| distrust(&wanted, live));
+        let hardened = match trusting {
+            Some(patch) => Some(writer.merge(&registry, &wanted, &patch).await?),
+            None => None,
+        };
+        there.push(
+            writer
+                .apply(&registry, wanted, hardened.as_ref().or(live))
+                .await?,
+        );
     }
 
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
@@ -202,6 +212,19 @@ fn registered<'a>(world: &'a World, wanted: &APIService) -> Option<&'a APIServic
         .find(|live| live.metadata.name == wanted.metadata.name)
 }
 
+/// What makes a registration verify its server again, if somebody has told it not to.
+///
+/// The API server refuses a bundle beside `insecureSkipTLSVerify`, so an apply alone cannot put it
+/// right: both have to change at once.
+fn distrust(wanted: &APIService, live: &APIService) -> Option<Value> {
+    live.spec
+        .as_ref()?
+        .insecure_skip_tls_verify
+        .filter(|skip| *skip)?;
+    let bundle = &wanted.spec.as_ref()?.ca_bundle;
+    Some(json!({ "spec": { "insecureSkipTLSVerify": null, "caBundle": bundle } }))
+}
+
 /// Registrations of versions that the object no longer lists.
 fn orphans<'a>(plan: &Plan, world: &'a World) -> Vec<&'a APIService> {
     let wanted: Vec<String> = plan
@@ -239,17 +262,31 @@ impl Writer<'_> {
             // What somebody added to a list by key, such as a port, is theirs and an apply leaves
             // it there. A merge patch replaces whole lists, and changes nothing else by now.
             Ok(written) if needs_write(&wanted, Some(&written)) => {
-                let params = PatchParams {
-                    field_manager: Some(MANAGER.to_owned()),
-                    ..PatchParams::default()
-                };
-                let merged = api.patch(&name, &params, &Patch::Merge(&wanted)).await;
-                self.report::<K>(&name, "cleared of additions");
-                merged
+                return self.merge(api, &wanted, &wanted).await;
             }
             written => written,
         };
         written.map_err(|source| write_error::<K>(name, source))
+    }
+
+    /// Merges a patch into the object that is wanted.
+    async fn merge<K>(
+        &self,
+        api: &Api<K>,
+        wanted: &K,
+        patch: &(impl Serialize + Debug),
+    ) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let name = named(wanted)?;
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let merged = api.patch(&name, &params, &Patch::Merge(patch)).await;
+        self.report::<K>(&name, "merged");
+        merged.map_err(|source| write_error::<K>(name, source))
     }
 
     /// Creates or replaces the authority. Unlike an apply this fails if somebody else was faster:
@@ -350,5 +387,38 @@ fn write_error<K: Resource<DynamicType = ()>>(name: String, source: kube::Error)
         kind: K::kind(&()).into_owned(),
         name,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{
+        ByteString, kube_aggregator::pkg::apis::apiregistration::v1::APIServiceSpec,
+    };
+
+    use super::*;
+
+    fn registration(bundle: Option<&str>, skip: Option<bool>) -> APIService {
+        let spec = APIServiceSpec {
+            ca_bundle: bundle.map(|text| ByteString(text.as_bytes().to_vec())),
+            insecure_skip_tls_verify: skip,
+            ..APIServiceSpec::default()
+        };
+        APIService {
+            spec: Some(spec),
+            ..APIService::default()
+        }
+    }
+
+    /// B3, mistake 10: the bundle comes back in the same write in which the verification does.
+    #[test]
+    fn a_registration_that_verifies_nobody_is_made_to_verify() {
+        let wanted = registration(Some("ca"), None);
+        let patch = distrust(&wanted, &registration(None, Some(true)));
+        let expected = json!({"spec": {"insecureSkipTLSVerify": null, "caBundle": "Y2E="}});
+        assert_eq!(patch, Some(expected));
+        for skip in [None, Some(false)] {
+            assert_eq!(distrust(&wanted, &registration(Some("ca"), skip)), None);
+        }
     }
 }
