@@ -49,10 +49,7 @@ impl OpenApi {
             .into_iter()
             .map(|(path, d)| (path, document(&d)))
             .collect();
-        let all: Vec<Value> = documents
-            .iter()
-            .map(|(_, document)| document.clone())
-            .collect();
+        let all: Vec<&Value> = documents.iter().map(|(_, document)| document).collect();
         let v2 = Document::new(&v2::document(&all), response::JSON);
         let versions: BTreeMap<String, Document> = documents
             .into_iter()
@@ -257,7 +254,7 @@ mod tests {
     #[test]
     fn openapi_v2_says_the_same_as_v3() {
         let v3 = document(&[&thing_definition()]);
-        let v2 = v2::document(std::slice::from_ref(&v3));
+        let v2 = v2::document(&[&v3]);
         assert_eq!(v2["swagger"], "2.0");
         let text = v2.to_string();
         assert!(!text.contains(COMPONENTS) && !text.contains("\"allOf\""));

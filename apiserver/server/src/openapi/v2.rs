@@ -11,7 +11,7 @@ use super::COMPONENTS;
 const DEFINITIONS: &str = "#/definitions/";
 
 /// One document of all group versions.
-pub(super) fn document(v3: &[Value]) -> Value {
+pub(super) fn document(v3: &[&Value]) -> Value {
     let (mut paths, mut definitions) = (Map::new(), Map::new());
     for document in v3 {
         for (path, item) in members(&document["paths"]) {
