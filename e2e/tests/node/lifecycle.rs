@@ -203,3 +203,31 @@ async fn a_pod_that_dies_is_replaced_and_the_api_recovers() -> Result<()> {
         .await?;
     wait_available(&cluster).await
 }
+
+/// An image of the user's own takes the place of the bundled server: here the same program, as an
+/// image with arguments.
+#[tokio::test]
+#[ignore = "needs cluster: pods"]
+async fn a_server_from_an_image_becomes_available() -> Result<()> {
+    let (cluster, _guard) = exclusive().await?;
+    kubectl(&cluster, "delete extensionapi datarecords --timeout=60s").await?;
+    cluster
+        .apply(
+            "{apiVersion: extensions.kubedojo.io/v1alpha1, kind: ExtensionAPI, \
+             metadata: {name: own}, spec: {group: data.kubedojo.io, \
+             versions: [{name: v1alpha1}], namespace: kubedojo-system, replicas: 1, \
+             server: {image: {image: 'cluster.test/extension-apiserver:dev', \
+             args: [--seed-examples], port: 8443}}}}",
+        )
+        .await?;
+    kubectl(
+        &cluster,
+        "wait --for=condition=Available extensionapi/own --timeout=60s",
+    )
+    .await?;
+    let names = kubectl(&cluster, "get dr -A -o name").await?;
+    assert_eq!(names.lines().count(), 3, "{names}");
+    kubectl(&cluster, "delete extensionapi own --timeout=60s").await?;
+    apply_api(&cluster).await?;
+    Ok(())
+}
