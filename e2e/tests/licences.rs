@@ -9,7 +9,8 @@ use spdx::{Expression, LicenseReq, ParseMode};
 /// The list `allow` of the table `licenses` in `deny.toml`: one quoted name a line.
 fn allowed(deny: &str) -> Vec<String> {
     let table = deny.split("[licenses]").nth(1).unwrap_or_default();
-    let list = table.split(']').next().unwrap_or_default();
+    let list = table.split("allow = [").nth(1).unwrap_or_default();
+    let list = list.split(']').next().unwrap_or_default();
     list.lines()
         .filter_map(|line| Some(line.trim().split('"').nth(1)?.to_owned()))
         .collect()

@@ -1,6 +1,6 @@
 //! Names that the server makes: `k8s.io/apiserver/pkg/storage/names/generate.go`.
 
-use rand::Rng;
+use rand::RngExt;
 
 /// Characters that cannot spell a word by accident.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -9,7 +9,7 @@ const SUFFIX_LENGTH: usize = 5;
 const BASE_MAX_LENGTH: usize = 63 - SUFFIX_LENGTH;
 
 /// `base`, cut to 58 characters, and five random characters.
-pub fn generate_name(base: &str, rng: &mut impl Rng) -> String {
+pub fn generate_name(base: &str, rng: &mut impl RngExt) -> String {
     let mut name: String = base.chars().take(BASE_MAX_LENGTH).collect();
     for _ in 0..SUFFIX_LENGTH {
         name.push(char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));

@@ -12,7 +12,7 @@ use apimachinery::{ApiError, ListOptions, table::IncludeObject};
 use futures::StreamExt;
 use http::Response;
 use jiff::Timestamp;
-use rand::Rng;
+use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
