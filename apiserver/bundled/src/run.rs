@@ -25,7 +25,7 @@ use kube::{
 };
 use storage::{MemoryStorage, Storage};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,7 @@ struct Surroundings {
 
 /// Serves until a signal comes.
 pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
+    let mut signals = StopSignals::install()?;
     let shutdown = CancellationToken::new();
     let mut health = Health::default();
     let surroundings = if flags.standalone {
@@ -105,11 +106,10 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         let handler = move |connection, request| Arc::clone(&server).handle(connection, request);
         tokio::spawn(listener.serve(handler, shutdown.clone()))
     };
-    wait_for_stop_signal().await?;
+    signals.next().await;
     tokio::select! {
         ended = stop(&flags, &stopping, &shutdown, serving) => ended?,
-        again = wait_for_stop_signal() => {
-            again?;
+        () = signals.next() => {
             tracing::warn!("stopped at once: a second signal came");
         }
     }
@@ -239,12 +239,25 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     file.write_all(content)
 }
 
-async fn wait_for_stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. They are taken over before anything is served: until then they end the
+/// process at once, whatever it is doing.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
