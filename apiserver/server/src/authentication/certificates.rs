@@ -105,13 +105,6 @@ impl Subject {
     }
 }
 
-/// The common name of a certificate that needs no checking, such as the server's own.
-pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
-    Subject::from_der(certificate)
-        .ok()
-        .map(|subject| subject.common_name)
-}
-
 /// A user by client certificate.
 pub(super) fn authenticate(trust: &Trust, chain: &[CertificateDer<'_>]) -> Outcome {
     let Some(pool) = trust.client_ca.as_ref().filter(|_| !chain.is_empty()) else {

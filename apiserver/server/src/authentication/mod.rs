@@ -17,7 +17,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::request::UserInfo;
 
-pub use certificates::{CertificatePool, common_name};
+pub use certificates::CertificatePool;
 pub use config_map::follow_authentication_config;
 pub use token::TokenReviewer;
 pub use trust::{FrontProxyTrust, Trust, TrustStore};

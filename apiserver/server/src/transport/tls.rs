@@ -25,7 +25,7 @@ const RELOAD_PERIOD: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct TlsConfig {
     current: ArcSwap<ServerConfig>,
-    /// What the current configuration was made of. A lock of std's kind: held for assignments.
+    /// What the current configuration was made of. Held for an assignment, never over an await.
     certificate: Mutex<ServingCertificate>,
 }
 
