@@ -23,17 +23,57 @@ pub struct Schema {
     json: Value,
 }
 
-/// One level of a schema.
+/// One level of a schema: its structure, what fills it, and what its values must satisfy.
 #[derive(Clone, Debug, Default)]
-struct Node {
-    value_type: Option<ValueType>,
-    nullable: bool,
-    properties: BTreeMap<String, Self>,
-    additional_properties: Option<Box<Self>>,
-    items: Option<Box<Self>>,
+pub(crate) struct Node {
+    pub(crate) value_type: Option<ValueType>,
+    pub(crate) nullable: bool,
+    pub(crate) properties: BTreeMap<String, Self>,
+    pub(crate) additional_properties: Option<Box<Self>>,
+    pub(crate) items: Option<Box<Self>>,
+    pub(crate) default: Option<Value>,
+    pub(crate) extensions: Extensions,
+    validation: ValueValidation,
+}
+
+/// The `x-kubernetes-…` keywords of a level.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extensions {
+    pub(crate) preserve_unknown_fields: bool,
+    pub(crate) embedded_resource: bool,
+    pub(crate) int_or_string: bool,
+    pub(crate) list_type: ListType,
+    pub(crate) list_map_keys: Vec<String>,
+    pub(crate) map_type: MapType,
+}
+
+/// How the items of a list are told apart: `x-kubernetes-list-type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ListType {
+    /// They are not: the list is one value.
+    #[default]
+    Atomic,
+    /// By their value.
+    Set,
+    /// By their `x-kubernetes-list-map-keys`.
+    Map,
+}
+
+/// Whether the members of a map or an object have owners of their own: `x-kubernetes-map-type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MapType {
+    /// They have.
+    #[default]
+    Granular,
+    /// The map is one value.
+    Atomic,
+}
+
+/// What the values of a level must satisfy.
+#[derive(Clone, Debug, Default)]
+struct ValueValidation {
     required: Vec<String>,
     allowed: Vec<Value>,
-    default: Option<Value>,
     date_time: bool,
     max_length: Option<u64>,
     min_length: Option<u64>,
@@ -42,11 +82,10 @@ struct Node {
     max_properties: Option<u64>,
     minimum: Option<f64>,
     maximum: Option<f64>,
-    preserve_unknown_fields: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ValueType {
+pub(crate) enum ValueType {
     Object,
     Array,
     String,

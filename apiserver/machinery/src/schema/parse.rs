@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Node, Schema, ValueType};
+use super::{ListType, MapType, Node, Schema, ValueType};
 
 /// Deepest nesting of a schema: far more than any kind has, little enough for the stack.
 const DEPTH_MAX: usize = 64;
@@ -46,29 +46,56 @@ fn parse_node(json: &Value, path: &str, depth: usize) -> Result<Node, String> {
                 node.items = Some(Box::new(child));
             }
             "required" => {
-                node.required = serde_json::from_value(value.clone())
+                node.validation.required = serde_json::from_value(value.clone())
                     .map_err(|_| at("required must be a list of names"))?;
             }
             "enum" => {
-                node.allowed = value
+                node.validation.allowed = value
                     .as_array()
                     .cloned()
                     .ok_or_else(|| at("enum must be a list"))?;
             }
             "default" => node.default = Some(value.clone()),
             "format" => match value.as_str() {
-                Some("date-time") => node.date_time = true,
+                Some("date-time") => node.validation.date_time = true,
                 Some("int32" | "int64" | "uint32" | "uint64" | "float" | "double") => {}
                 _ => return Err(at("this format is not supported")),
             },
-            "maxLength" => node.max_length = value.as_u64(),
-            "minLength" => node.min_length = value.as_u64(),
-            "maxItems" => node.max_items = value.as_u64(),
-            "minItems" => node.min_items = value.as_u64(),
-            "maxProperties" => node.max_properties = value.as_u64(),
-            "minimum" => node.minimum = value.as_f64(),
-            "maximum" => node.maximum = value.as_f64(),
-            "x-kubernetes-preserve-unknown-fields" => node.preserve_unknown_fields = true,
+            "maxLength" => node.validation.max_length = value.as_u64(),
+            "minLength" => node.validation.min_length = value.as_u64(),
+            "maxItems" => node.validation.max_items = value.as_u64(),
+            "minItems" => node.validation.min_items = value.as_u64(),
+            "maxProperties" => node.validation.max_properties = value.as_u64(),
+            "minimum" => node.validation.minimum = value.as_f64(),
+            "maximum" => node.validation.maximum = value.as_f64(),
+            "x-kubernetes-preserve-unknown-fields" => {
+                node.extensions.preserve_unknown_fields = value == &Value::Bool(true);
+            }
+            "x-kubernetes-embedded-resource" => {
+                node.extensions.embedded_resource = value == &Value::Bool(true);
+            }
+            "x-kubernetes-int-or-string" => {
+                node.extensions.int_or_string = value == &Value::Bool(true);
+            }
+            "x-kubernetes-list-type" => {
+                node.extensions.list_type = match value.as_str() {
+                    Some("atomic") => ListType::Atomic,
+                    Some("set") => ListType::Set,
+                    Some("map") => ListType::Map,
+                    _ => return Err(at("x-kubernetes-list-type must be atomic, set or map")),
+                }
+            }
+            "x-kubernetes-list-map-keys" => {
+                node.extensions.list_map_keys = serde_json::from_value(value.clone())
+                    .map_err(|_| at("x-kubernetes-list-map-keys must be a list of names"))?;
+            }
+            "x-kubernetes-map-type" => {
+                node.extensions.map_type = match value.as_str() {
+                    Some("granular") => MapType::Granular,
+                    Some("atomic") => MapType::Atomic,
+                    _ => return Err(at("x-kubernetes-map-type must be granular or atomic")),
+                }
+            }
             "description" | "title" | "example" => {}
             other => return Err(at(&format!("the keyword {other:?} is not supported"))),
         }

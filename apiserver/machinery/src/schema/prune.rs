@@ -34,7 +34,7 @@ fn prune_members(node: &Node, object: &mut Map<String, Value>, path: &str, prune
             Some(child) => child,
             None => match &node.additional_properties {
                 Some(child) => child,
-                None if node.preserve_unknown_fields => return true,
+                None if node.extensions.preserve_unknown_fields => return true,
                 None => {
                     if pruned.len() < REPORTED_MAX {
                         pruned.push(join(path, name));

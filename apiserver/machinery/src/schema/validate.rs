@@ -19,12 +19,16 @@ impl Schema {
 }
 
 fn members(node: &Node, object: &Map<String, Value>, path: &str, errors: &mut Vec<FieldError>) {
-    for name in &node.required {
+    for name in &node.validation.required {
         if !object.contains_key(name) {
             errors.push(FieldError::required(join(path, name), ""));
         }
     }
-    if let Some(max) = node.max_properties.filter(|max| object.len() as u64 > *max) {
+    if let Some(max) = node
+        .validation
+        .max_properties
+        .filter(|max| object.len() as u64 > *max)
+    {
         let kind = FieldErrorKind::Invalid(json!(object.len()));
         errors.push(FieldError {
             field: path.to_owned(),
@@ -60,8 +64,13 @@ fn value(node: &Node, found: &Value, path: &str, errors: &mut Vec<FieldError>) {
         ));
         return;
     }
-    if !node.allowed.is_empty() && !node.allowed.contains(found) {
-        let supported: Vec<&str> = node.allowed.iter().filter_map(Value::as_str).collect();
+    if !node.validation.allowed.is_empty() && !node.validation.allowed.contains(found) {
+        let supported: Vec<&str> = node
+            .validation
+            .allowed
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         errors.push(FieldError::not_supported(path, found, &supported));
     }
     match found {
@@ -75,14 +84,14 @@ fn value(node: &Node, found: &Value, path: &str, errors: &mut Vec<FieldError>) {
 
 fn array(node: &Node, list: &[Value], path: &str, errors: &mut Vec<FieldError>) {
     let length = list.len() as u64;
-    if let Some(max) = node.max_items.filter(|max| length > *max) {
+    if let Some(max) = node.validation.max_items.filter(|max| length > *max) {
         errors.push(FieldError::invalid(
             path,
             &json!(length),
             format!("{path} in body should have at most {max} items"),
         ));
     }
-    if let Some(min) = node.min_items.filter(|min| length < *min) {
+    if let Some(min) = node.validation.min_items.filter(|min| length < *min) {
         errors.push(FieldError::invalid(
             path,
             &json!(length),
@@ -98,21 +107,21 @@ fn array(node: &Node, list: &[Value], path: &str, errors: &mut Vec<FieldError>) 
 
 fn string(node: &Node, text: &str, path: &str, errors: &mut Vec<FieldError>) {
     let length = text.chars().count() as u64;
-    if let Some(max) = node.max_length.filter(|max| length > *max) {
+    if let Some(max) = node.validation.max_length.filter(|max| length > *max) {
         errors.push(FieldError {
             field: path.to_owned(),
             kind: FieldErrorKind::TooLong,
             detail: format!("may not be more than {max} bytes"),
         });
     }
-    if let Some(min) = node.min_length.filter(|min| length < *min) {
+    if let Some(min) = node.validation.min_length.filter(|min| length < *min) {
         errors.push(FieldError::invalid(
             path,
             &json!(text),
             format!("{path} in body should be at least {min} chars long"),
         ));
     }
-    if node.date_time && text.parse::<jiff::Timestamp>().is_err() {
+    if node.validation.date_time && text.parse::<jiff::Timestamp>().is_err() {
         errors.push(FieldError::invalid(
             path,
             &json!(text),
@@ -123,14 +132,14 @@ fn string(node: &Node, text: &str, path: &str, errors: &mut Vec<FieldError>) {
 
 fn range(node: &Node, number: Option<f64>, path: &str, errors: &mut Vec<FieldError>) {
     let Some(number) = number else { return };
-    if let Some(min) = node.minimum.filter(|min| number < *min) {
+    if let Some(min) = node.validation.minimum.filter(|min| number < *min) {
         errors.push(FieldError::invalid(
             path,
             &json!(number),
             format!("{path} in body should be greater than or equal to {min}"),
         ));
     }
-    if let Some(max) = node.maximum.filter(|max| number > *max) {
+    if let Some(max) = node.validation.maximum.filter(|max| number > *max) {
         errors.push(FieldError::invalid(
             path,
             &json!(number),
