@@ -99,6 +99,8 @@ pub(crate) fn definition() -> Result<ResourceDefinition, String> {
         scope: Scope::Namespaced,
         schema: schema()?,
         status_subresource: true,
+        scale: None,
+        selectable_fields: Vec::new(),
         columns: vec![
             column(
                 "Source",

@@ -10,7 +10,9 @@ use crate::{schema::Schema, status::GroupResource};
 pub struct ResourceDefinition {
     /// API group, such as `data.kubedojo.io`.
     pub group: String,
-    /// The version that is stored and served. More than one needs conversion, which is not there.
+    /// The version that is served. A resource with several has a definition for each; their objects
+    /// are the same but for `apiVersion`, as with the conversion strategy `None` of a
+    /// CustomResourceDefinition.
     pub version: String,
     /// How the resource is called.
     pub names: ResourceNames,
@@ -20,8 +22,25 @@ pub struct ResourceDefinition {
     pub schema: Schema,
     /// Whether `status` is a subresource of its own, so that other writes leave it alone.
     pub status_subresource: bool,
+    /// Where `scale` reads and writes, if it is a subresource.
+    pub scale: Option<ScalePaths>,
+    /// Fields that a field selector can name beside `metadata.name` and `metadata.namespace`, such
+    /// as `spec.source`.
+    pub selectable_fields: Vec<String>,
     /// Columns of `kubectl get`, after the name.
     pub columns: Vec<PrinterColumn>,
+}
+
+/// Where the numbers of `scale` stand in an object, as paths such as `.spec.replicas`: `scale` of a
+/// CustomResourceDefinition.
+#[derive(Clone, Debug)]
+pub struct ScalePaths {
+    /// The replicas that are wanted.
+    pub spec_replicas: String,
+    /// The replicas that there are.
+    pub status_replicas: String,
+    /// The selector of the pods, as a string, for the autoscaler.
+    pub label_selector: Option<String>,
 }
 
 /// How a resource is called.

@@ -13,14 +13,16 @@ pub mod names;
 pub mod object;
 pub mod schema;
 pub mod selector;
+pub mod served;
 pub mod status;
 pub mod table;
 pub mod time;
 pub mod validation;
 
 pub use continue_token::ContinueToken;
-pub use definition::{PrinterColumn, ResourceDefinition, ResourceNames, Scope};
+pub use definition::{PrinterColumn, ResourceDefinition, ResourceNames, ScalePaths, Scope};
 pub use field::{FieldError, FieldErrorKind};
 pub use list_options::{ListOptions, ResourceVersionMatch};
 pub use object::Object;
+pub use served::ServedForm;
 pub use status::{ApiError, GroupResource, StatusReason};

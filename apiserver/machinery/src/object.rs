@@ -2,15 +2,15 @@
 //!
 //! An object has two encodings. The *stored* one starts with `apiVersion`, `kind` and `metadata`,
 //! in this order, and has no `metadata.resourceVersion`: that is the store's revision, which is
-//! known only once the write is done. The *served* one is the stored one with the revision put in
-//! by [`splice_resource_version`], without parsing.
+//! known only once the write is done. The *served* one is made of the stored one by [`ServedForm`](crate::served::ServedForm),
+//! without parsing: it has the revision, and the version that the client asked for.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-const METADATA_OPENING: &[u8] = b"\"metadata\":{";
+pub(crate) const METADATA_OPENING: &[u8] = b"\"metadata\":{";
 
 /// A Kubernetes object: a JSON object whose `metadata` is a JSON object.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,24 +201,6 @@ impl Object {
     }
 }
 
-/// The served encoding: a stored one with `metadata.resourceVersion` put in first.
-///
-/// Gives `None` for bytes that [`Object::encode_stored`] did not make.
-pub fn splice_resource_version(stored: &[u8], revision: u64) -> Option<Vec<u8>> {
-    let at = stored
-        .windows(METADATA_OPENING.len())
-        .position(|w| w == METADATA_OPENING)?
-        + METADATA_OPENING.len();
-    let (head, tail) = stored.split_at(at);
-    let separator = if tail.first() == Some(&b'}') { "" } else { "," };
-    let version = format!("\"resourceVersion\":\"{revision}\"{separator}");
-    let mut served = Vec::with_capacity(stored.len() + version.len());
-    served.extend_from_slice(head);
-    served.extend_from_slice(version.as_bytes());
-    served.extend_from_slice(tail);
-    Some(served)
-}
-
 impl ObjectHeader {
     /// Reads the header of an encoded object; everything else is skipped.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, serde_json::Error> {
@@ -282,7 +264,7 @@ fn check_metadata_type(key: &str, value: &Value) -> Result<(), String> {
     }
 }
 
-fn push_json(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn push_json(out: &mut Vec<u8>, value: &Value) {
     serde_json::to_writer(out, value).expect("a JSON value always encodes into memory");
 }
 
@@ -297,30 +279,9 @@ fn push_member(out: &mut Vec<u8>, key: &str, value: &Value, first: &mut bool) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_served_object_is_the_stored_one_with_its_revision() {
-        let object = Object::from_value(json!({
-            "data": {"metadata": {"x": "\"metadata\":{"}},
-            "kind": "K", "apiVersion": "g/v",
-            "metadata": {"name": "a", "resourceVersion": "7", "labels": {"l": "1"}},
-        }))
-        .unwrap();
-        let stored = object.encode_stored();
-        assert!(
-            !String::from_utf8(stored.clone())
-                .unwrap()
-                .contains("resourceVersion")
-        );
-        let served = Object::from_slice(&splice_resource_version(&stored, 12).unwrap()).unwrap();
-        let mut expected = object;
-        expected.set_metadata_field("resourceVersion", Some(json!("12")));
-        assert_eq!(served, expected);
-    }
 
     #[test]
     fn a_header_is_read_without_the_rest() {
@@ -337,19 +298,5 @@ mod tests {
     fn metadata_of_a_wrong_type_is_refused_by_field() {
         let error = Object::from_value(json!({"metadata": {"labels": {"a": 1}}})).unwrap_err();
         assert_eq!(error, "metadata.labels must be a map of strings");
-    }
-
-    proptest! {
-        #[test]
-        fn any_string_survives_the_two_encodings(text in "\\PC{0,20}", revision: u64) {
-            let object = Object::from_value(json!({
-                "apiVersion": text, "kind": text, "metadata": {"name": text}, "spec": {"a": text},
-            })).unwrap();
-            let served = splice_resource_version(&object.encode_stored(), revision).unwrap();
-            let served = Object::from_slice(&served).unwrap();
-            prop_assert_eq!(served.name(), text.as_str());
-            prop_assert_eq!(served.resource_version(), revision.to_string());
-            prop_assert_eq!(served.get("spec"), object.get("spec"));
-        }
     }
 }

@@ -87,6 +87,15 @@ impl TableConverter {
         json!({ "cells": cells, "object": shown })
     }
 
+    /// The row of a bookmark: empty cells, and an object with nothing but this metadata.
+    pub fn empty_row(&self, definition: &ResourceDefinition, metadata: Value) -> Value {
+        let object = json!({
+            "kind": definition.names.kind, "apiVersion": definition.api_version(),
+            "metadata": metadata,
+        });
+        json!({ "cells": vec![Value::Null; self.columns.len()], "object": object })
+    }
+
     /// The column definitions.
     pub fn column_definitions(&self) -> &Value {
         &self.definitions
@@ -174,6 +183,8 @@ mod tests {
             scope: Scope::Cluster,
             schema: Schema::parse(json!({"type": "object"})).unwrap(),
             status_subresource: false,
+            scale: None,
+            selectable_fields: Vec::new(),
             columns: vec![
                 column("Source", "string", ".spec.source"),
                 column("Age", "date", ".metadata.creationTimestamp"),

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use apimachinery::ApiError;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
@@ -67,11 +67,11 @@ pub(crate) fn watch(frames: impl Stream<Item = Bytes> + Send + 'static) -> Respo
     response
 }
 
-/// A list: `head`, the objects' own bytes with commas between, and `]}`; copied chunk by chunk as
-/// the client takes them.
+/// A list: `head`, the objects' own bytes with commas between, and `]}`; put together chunk by
+/// chunk as the client takes them.
 pub(crate) fn list(head: String, entries: Vec<Arc<Entry>>) -> Response<Body> {
     let commas = entries.len().saturating_sub(1);
-    let length = head.len() + entries.iter().map(|e| e.bytes.len()).sum::<usize>() + commas + 2;
+    let length = head.len() + entries.iter().map(|e| e.served_len()).sum::<usize>() + commas + 2;
     let parts = ListParts {
         head: Some(head),
         entries,
@@ -102,37 +102,43 @@ impl ListParts {
         if self.ended {
             return None;
         }
-        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let mut chunk = Vec::with_capacity(CHUNK);
         if let Some(head) = self.head.take() {
             chunk.extend_from_slice(head.as_bytes());
         }
         while let Some(entry) = self.entries.get(self.next) {
-            if !chunk.is_empty() && chunk.len() + entry.bytes.len() >= CHUNK {
-                return Some(chunk.freeze());
+            if !chunk.is_empty() && chunk.len() + entry.served_len() >= CHUNK {
+                return Some(chunk.into());
             }
             if self.next > 0 {
-                chunk.extend_from_slice(b",");
+                chunk.push(b',');
             }
-            chunk.extend_from_slice(&entry.bytes);
+            entry.write_served(&mut chunk);
             self.next += 1;
         }
         chunk.extend_from_slice(b"]}");
         self.ended = true;
-        Some(chunk.freeze())
+        Some(chunk.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use storage::Revision;
+    use storage::{Record, Revision};
 
     use super::*;
+    use crate::{cacher::Codec, testing::thing_definition};
 
     fn entry(name: usize, size: usize) -> Arc<Entry> {
         let text = "x".repeat(size);
         let stored = format!("{{\"metadata\":{{\"name\":\"{name}\"}},\"spec\":\"{text}\"}}");
-        Arc::new(Entry::from_stored("/key", stored.as_bytes(), Revision(7)).unwrap())
+        let record = Record {
+            key: "/key".to_owned(),
+            value: stored.into(),
+            revision: Revision(7),
+        };
+        Arc::new(Codec::new(&thing_definition()).read(record).unwrap())
     }
 
     /// L5: whatever the sizes, the chunks make one JSON document of the promised length.

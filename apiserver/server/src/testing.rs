@@ -28,6 +28,8 @@ pub(crate) fn thing_definition() -> ResourceDefinition {
         }))
         .unwrap(),
         status_subresource: true,
+        scale: None,
+        selectable_fields: Vec::new(),
         columns: vec![PrinterColumn {
             name: "Size".to_owned(),
             column_type: "integer".to_owned(),

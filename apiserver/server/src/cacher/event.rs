@@ -3,9 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use storage::{Event, Revision};
+use storage::{Event, Record, Revision};
 
-use super::entry::{Entry, Selection};
+use super::{
+    entry::{Codec, Entry},
+    selection::Selection,
+    view::{CONVERTED_VIEWS, View},
+};
 
 /// What a watch tells about an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +22,20 @@ pub enum EventType {
     Deleted,
 }
 
+const EVENT_TYPES: usize = 3;
+
 /// A write with the object before and after it, shared by all watches.
 #[derive(Debug)]
 pub(super) struct CacheEvent {
     pub(super) revision: Revision,
     pub(super) current: Option<Arc<Entry>>,
-    previous: Option<Arc<Entry>>,
+    pub(super) previous: Option<Arc<Entry>>,
     /// The object as it was, at this event's revision: what a DELETED event carries.
     last: OnceLock<Arc<Entry>>,
-    previous_stored: Bytes,
-    /// The event as a JSON frame, by type, encoded when the first watch wants it.
-    frames: [OnceLock<Bytes>; 3],
+    /// The event as a frame, by type, encoded when the first watch wants it.
+    frames: [OnceLock<Bytes>; EVENT_TYPES],
+    /// The same in the converted views, which few watches ask for.
+    converted: OnceLock<Box<[[OnceLock<Bytes>; EVENT_TYPES]; CONVERTED_VIEWS]>>,
 }
 
 impl EventType {
@@ -47,34 +54,33 @@ impl CacheEvent {
     ///
     /// # Errors
     /// A sentence for the log when an object in it cannot be read.
-    pub(super) fn new(event: Event) -> Result<Self, String> {
+    pub(super) fn new(codec: &Arc<Codec>, event: Event) -> Result<Self, String> {
         let Event {
             key,
             revision,
             value,
             previous,
         } = event;
-        let current = value
-            .map(|value| Entry::from_stored(&key, &value, revision).map(Arc::new))
-            .transpose()?;
-        let before = previous
-            .as_ref()
-            .map(|record| Entry::from_record(record).map(Arc::new))
-            .transpose()?;
-        if current.is_none() && before.is_none() {
+        if value.is_none() && previous.is_none() {
             return Err(format!(
                 "the delete of {key:?} does not say what was deleted"
             ));
         }
-        let previous_stored = previous.map(|record| record.value).unwrap_or_default();
-        let (last, frames) = Default::default();
+        let current = value.map(|value| Record {
+            key,
+            value,
+            revision,
+        });
+        let read = |record: Option<Record>| -> Result<_, String> {
+            record.map(|r| codec.read(r).map(Arc::new)).transpose()
+        };
         Ok(Self {
             revision,
-            current,
-            previous: before,
-            last,
-            previous_stored,
-            frames,
+            current: read(current)?,
+            previous: read(previous)?,
+            last: OnceLock::new(),
+            frames: Default::default(),
+            converted: OnceLock::new(),
         })
     }
 
@@ -99,39 +105,34 @@ impl CacheEvent {
     }
 
     /// The object that an event of this type carries.
-    pub(super) fn object(&self, event_type: EventType) -> Option<Arc<Entry>> {
+    fn object(&self, event_type: EventType) -> Option<&Arc<Entry>> {
         if event_type != EventType::Deleted {
-            return self.current.clone();
+            return self.current.as_ref();
         }
         let previous = self.previous.as_ref()?;
-        if let Some(last) = self.last.get() {
-            return Some(Arc::clone(last));
-        }
-        let last = Entry::from_stored(&previous.key, &self.previous_stored, self.revision).ok()?;
-        Some(Arc::clone(self.last.get_or_init(|| Arc::new(last))))
+        let last = || Arc::new(previous.at(self.revision));
+        Some(self.last.get_or_init(last))
     }
 
-    /// The event as one frame of a JSON watch; made once, then shared.
-    pub(super) fn frame(&self, event_type: EventType) -> Option<Bytes> {
-        let cell = &self.frames[event_type as usize];
-        if let Some(frame) = cell.get() {
-            return Some(frame.clone());
-        }
+    /// The event as one frame of a watch; made once for each view, then shared.
+    pub(super) fn frame(&self, event_type: EventType, view: &View) -> Option<Bytes> {
         let object = self.object(event_type)?;
-        Some(
-            cell.get_or_init(|| encode_frame(event_type.as_str(), &object.bytes))
-                .clone(),
-        )
+        let frames = match view.index() {
+            None => &self.frames,
+            Some(index) => self.converted.get_or_init(Box::default).get(index)?,
+        };
+        let frame = frames.get(event_type as usize)?;
+        let frame = frame.get_or_init(|| view.frame(event_type.as_str(), object));
+        Some(frame.clone())
     }
-}
 
-/// `{"type":…,"object":…}` and a line feed.
-pub(super) fn encode_frame(event_type: &str, object: &[u8]) -> Bytes {
-    let mut frame = Vec::with_capacity(object.len() + 32);
-    frame.extend_from_slice(b"{\"type\":\"");
-    frame.extend_from_slice(event_type.as_bytes());
-    frame.extend_from_slice(b"\",\"object\":");
-    frame.extend_from_slice(object);
-    frame.extend_from_slice(b"}\n");
-    frame.into()
+    /// The event as the first frame of a watch, which may differ from what others get.
+    pub(super) fn first_frame(&self, event_type: EventType, view: &View) -> Option<Bytes> {
+        match view {
+            View::Object(_) => self.frame(event_type, view),
+            View::Converted(_) => {
+                Some(view.first_frame(event_type.as_str(), self.object(event_type)?))
+            }
+        }
+    }
 }

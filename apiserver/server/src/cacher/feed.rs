@@ -6,7 +6,7 @@ use futures::StreamExt;
 use storage::{Range, Revision, Storage, StorageError};
 use tokio::time::MissedTickBehavior;
 
-use super::{Cacher, entry::Entry, event::CacheEvent};
+use super::{Cacher, entry::Codec, event::CacheEvent};
 
 /// Time between bookmarks, as upstream's `defaultBookmarkFrequency`.
 const BOOKMARK_PERIOD: Duration = Duration::from_mins(1);
@@ -15,6 +15,7 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 
 pub(super) struct Feed {
     pub(super) cacher: Arc<Cacher>,
+    pub(super) codec: Arc<Codec>,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) prefix: String,
 }
@@ -70,8 +71,8 @@ impl Feed {
             .map_err(|e| e.to_string())?;
         let entries = page
             .records
-            .iter()
-            .map(|record| Entry::from_record(record).map(Arc::new));
+            .into_iter()
+            .map(|record| self.codec.read(record).map(Arc::new));
         self.cacher
             .reset(entries.collect::<Result<_, _>>()?, page.revision);
         Ok(page.revision)
@@ -93,8 +94,9 @@ impl Feed {
             };
             match item {
                 Some(Ok(batch)) => {
-                    let events = batch.events.into_iter().map(CacheEvent::new).collect();
-                    match events {
+                    let events = batch.events.into_iter();
+                    let read = |event| CacheEvent::new(&self.codec, event);
+                    match events.map(read).collect() {
                         Ok(events) => self.cacher.apply(events, batch.revision),
                         Err(error) => return FeedError::Restart(error),
                     }

@@ -1,14 +1,18 @@
 //! The watch cache: the current objects of one resource and the events that led to them.
 //!
-//! One task feeds it from [`Storage::watch`]; readers never ask the store for data. An object is
-//! encoded when it enters and its bytes are shared by every GET, LIST and watch from then on.
-//! Mirrors `k8s.io/apiserver/pkg/storage/cacher`.
+//! One task feeds it from [`Storage::watch`]; readers never ask the store for data. The store's
+//! encoded bytes are shared by every GET, LIST and watch. Mirrors
+//! `k8s.io/apiserver/pkg/storage/cacher`.
 //!
-//! Known deviations: lists at an older revision are answered by the store, not from snapshots.
+//! Known deviation: an older state is made by undoing the ring's events, where upstream keeps a
+//! snapshot for each of them.
 
 mod entry;
 mod event;
 mod feed;
+mod past;
+mod selection;
+mod view;
 mod watcher;
 
 use std::{
@@ -24,9 +28,12 @@ use storage::{Revision, Storage};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use entry::{Entry, Selection};
+pub use entry::{Codec, Entry};
 pub use event::EventType;
-pub use watcher::{Encoder, WatchParameters, WatchStart, Watcher};
+pub use past::{PastPage, PastRange};
+pub use selection::Selection;
+pub use view::{Conversion, View};
+pub use watcher::{WatchParameters, WatchStart, Watcher};
 
 use event::CacheEvent;
 
@@ -68,15 +75,17 @@ struct Progress {
 impl Cacher {
     /// A cache of everything under `prefix`; its feeding task ends with `shutdown`.
     pub fn start(
+        codec: Arc<Codec>,
         storage: Arc<dyn Storage>,
         prefix: String,
         shutdown: CancellationToken,
     ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
-        Self::with_ring_capacity(RING_CAPACITY, storage, prefix, shutdown)
+        Self::with_ring_capacity(RING_CAPACITY, codec, storage, prefix, shutdown)
     }
 
     fn with_ring_capacity(
         ring_capacity: usize,
+        codec: Arc<Codec>,
         storage: Arc<dyn Storage>,
         prefix: String,
         shutdown: CancellationToken,
@@ -89,6 +98,7 @@ impl Cacher {
         });
         let feed = feed::Feed {
             cacher: Arc::clone(&cacher),
+            codec,
             storage,
             prefix,
         };

@@ -5,6 +5,7 @@ use storage::MemoryStorage;
 use tokio::time::Instant;
 
 use super::*;
+use crate::testing::thing_definition;
 use apimachinery::{ListOptions, Object, selector::LabelSelector};
 
 const PREFIX: &str = "/g/things/";
@@ -21,6 +22,7 @@ impl Fixture {
         let shutdown = CancellationToken::new();
         let (cacher, _task) = Cacher::with_ring_capacity(
             ring_capacity,
+            Codec::new(&thing_definition()),
             Arc::<MemoryStorage>::clone(&store),
             PREFIX.to_owned(),
             shutdown.clone(),
@@ -66,11 +68,10 @@ impl Fixture {
         };
         WatchParameters {
             prefix: PREFIX.to_owned(),
-            selection: Selection::from_options(&options).unwrap(),
+            selection: Selection::from_options(&options, &thing_definition()).unwrap(),
             bookmarks: true,
             start,
-            api_version_kind: ("g/v1".to_owned(), "Thing".to_owned()),
-            encoder: None,
+            view: View::Object(Arc::new(("g/v1".to_owned(), "Thing".to_owned()))),
             deadline: Instant::now() + Duration::from_hours(1),
             shutdown: self.shutdown.clone(),
         }

@@ -14,17 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Cacher, Progress,
-    entry::{Entry, Selection},
-    event::{EventType, encode_frame},
+    entry::Entry,
+    event::EventType,
+    selection::Selection,
+    view::{View, value_frame},
 };
 
 /// Events that one watch takes from the ring at a time.
 const BATCH_MAX: usize = 64;
 
-/// Turns an object into the representation that a watch sends, when that is not the object itself.
-pub type Encoder = Arc<dyn Fn(&Entry) -> Bytes + Send + Sync>;
-
 /// How a client wants to watch.
+#[derive(Debug)]
 pub struct WatchParameters {
     /// Keys under this prefix only.
     pub prefix: String,
@@ -34,10 +34,8 @@ pub struct WatchParameters {
     pub bookmarks: bool,
     /// Where the watch begins.
     pub start: WatchStart,
-    /// `apiVersion` and `kind` of the objects, for bookmarks.
-    pub api_version_kind: (String, String),
-    /// Another representation than the object itself.
-    pub encoder: Option<Encoder>,
+    /// In which form objects are shown.
+    pub view: View,
     /// When the watch ends by itself.
     pub deadline: Instant,
     /// Ends all watches when the server stops.
@@ -67,19 +65,12 @@ pub struct Watcher {
     seen: Progress,
     /// The objects that were there when the watch began, still to be sent.
     initial: vec::IntoIter<Arc<Entry>>,
-    /// The bookmark that ends them.
-    initial_end: Option<Bytes>,
+    /// The revision of the bookmark that ends them.
+    initial_end: Option<Revision>,
+    /// Whether no frame was made yet: the first one may differ.
+    is_first: bool,
     pending: VecDeque<Bytes>,
     ended: bool,
-}
-
-impl fmt::Debug for WatchParameters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchParameters")
-            .field("prefix", &self.prefix)
-            .field("start", &self.start)
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Watcher {
@@ -132,7 +123,7 @@ impl Watcher {
             },
         };
         let initial_end = matches!(parameters.start, WatchStart::Current { mark_end: true })
-            .then(|| parameters.bookmark(state.revision, true));
+            .then_some(state.revision);
         drop(state);
         Ok(Self {
             cacher: Arc::clone(cacher),
@@ -142,6 +133,7 @@ impl Watcher {
             seen,
             initial: initial.into_iter(),
             initial_end,
+            is_first: true,
             pending: VecDeque::new(),
             ended: false,
         })
@@ -158,9 +150,12 @@ impl Watcher {
     async fn next_frame(&mut self) -> Option<Bytes> {
         loop {
             if let Some(entry) = self.initial.next() {
-                return Some(self.parameters.frame(EventType::Added, &entry));
+                return Some(self.initial_frame(&entry));
             }
-            if let Some(frame) = self.initial_end.take().or_else(|| self.pending.pop_front()) {
+            if let Some(revision) = self.initial_end.take() {
+                return Some(self.bookmark(revision, true));
+            }
+            if let Some(frame) = self.pending.pop_front() {
                 return Some(frame);
             }
             if self.ended {
@@ -180,8 +175,8 @@ impl Watcher {
             let now = *self.progress.borrow_and_update();
             if now.bookmark_tick != self.seen.bookmark_tick && self.parameters.bookmarks {
                 self.take_events();
-                self.pending
-                    .push_back(self.parameters.bookmark(self.position_revision(), false));
+                let bookmark = self.bookmark(self.position_revision(), false);
+                self.pending.push_back(bookmark);
             }
             self.seen = now;
         }
@@ -213,15 +208,29 @@ impl Watcher {
             let Some(event_type) = event.seen_by(&self.parameters.selection) else {
                 continue;
             };
-            let frame = match &self.parameters.encoder {
-                None => event.frame(event_type),
-                Some(_) => event
-                    .object(event_type)
-                    .map(|entry| self.parameters.frame(event_type, &entry)),
+            let frame = if std::mem::take(&mut self.is_first) {
+                event.first_frame(event_type, &self.parameters.view)
+            } else {
+                event.frame(event_type, &self.parameters.view)
             };
             self.pending.extend(frame);
         }
         !events.is_empty()
+    }
+
+    fn initial_frame(&mut self, entry: &Entry) -> Bytes {
+        let (view, added) = (&self.parameters.view, EventType::Added.as_str());
+        if std::mem::take(&mut self.is_first) {
+            view.first_frame(added, entry)
+        } else {
+            view.frame(added, entry)
+        }
+    }
+
+    fn bookmark(&mut self, revision: Revision, ends_initial: bool) -> Bytes {
+        let is_first = std::mem::take(&mut self.is_first);
+        let view = &self.parameters.view;
+        view.bookmark(revision, ends_initial, is_first)
     }
 
     /// The newest revision such that every event up to it was taken.
@@ -235,27 +244,7 @@ impl Watcher {
     }
 }
 
-impl WatchParameters {
-    fn frame(&self, event_type: EventType, entry: &Entry) -> Bytes {
-        match &self.encoder {
-            None => encode_frame(event_type.as_str(), &entry.bytes),
-            Some(encoder) => encode_frame(event_type.as_str(), &encoder(entry)),
-        }
-    }
-
-    fn bookmark(&self, revision: Revision, ends_initial_events: bool) -> Bytes {
-        let mut metadata = serde_json::json!({ "resourceVersion": revision.to_string() });
-        if ends_initial_events {
-            metadata["annotations"] = serde_json::json!({ "k8s.io/initial-events-end": "true" });
-        }
-        let (api_version, kind) = &self.api_version_kind;
-        let object =
-            serde_json::json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata });
-        encode_frame("BOOKMARK", object.to_string().as_bytes())
-    }
-}
-
 fn expired_frame() -> Bytes {
     let error = ApiError::expired("the watch fell behind: list again and watch from there");
-    encode_frame("ERROR", error.to_status().to_string().as_bytes())
+    value_frame("ERROR", &error.to_status())
 }

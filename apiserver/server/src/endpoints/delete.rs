@@ -49,7 +49,7 @@ impl Call<'_> {
         body: Incoming,
     ) -> Result<Response<Body>, ApiError> {
         let list_options = ListOptions::from_query(&self.info.query)?;
-        let selection = Selection::from_options(&list_options)?;
+        let selection = Selection::from_options(&list_options, self.store.definition())?;
         let options = self.delete_options(body).await?;
         let namespace = &self.resource.namespace;
         let (objects, revision) = self

@@ -23,13 +23,13 @@ impl Call<'_> {
             .store
             .get(namespace, name, options.resource_version)
             .await?;
-        self.object(StatusCode::OK, entry.bytes.clone())
+        self.object(StatusCode::OK, entry.served())
     }
 
     pub(super) async fn list(&self) -> Result<Response<Body>, ApiError> {
         let representation = negotiation::representation(self.headers)?;
         let options = ListOptions::from_query(&self.info.query)?;
-        let selection = Selection::from_options(&options)?;
+        let selection = Selection::from_options(&options, self.store.definition())?;
         let found = self
             .store
             .list(&self.resource.namespace, &selection, &options)
@@ -84,7 +84,7 @@ impl Call<'_> {
 }
 
 fn decoded(entry: &Arc<Entry>) -> Result<Value, ApiError> {
-    serde_json::from_slice(&entry.bytes).map_err(ApiError::internal)
+    serde_json::from_slice(&entry.served()).map_err(ApiError::internal)
 }
 
 fn list_metadata(found: &ListResult) -> Value {

@@ -1,12 +1,6 @@
 //! Watch.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use apimachinery::{ApiError, ListOptions, table::IncludeObject};
 use futures::StreamExt;
@@ -18,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Call;
 use crate::{
-    cacher::{Encoder, Selection, WatchParameters, WatchStart, Watcher},
+    cacher::{Conversion, Entry, Selection, View, WatchParameters, WatchStart, Watcher},
     limits::Place,
     negotiation::{self, Representation},
     registry::Store,
@@ -35,23 +29,21 @@ impl Call<'_> {
     pub(super) async fn watch(&self, place: Place) -> Result<Response<Body>, ApiError> {
         let representation = negotiation::representation(self.headers)?;
         let options = ListOptions::from_query(&self.info.query)?;
-        let selection = Selection::from_options(&options)?;
+        let selection = Selection::from_options(&options, self.store.definition())?;
         self.store
             .wait_for(options.resource_version, "watch")
             .await?;
-        let definition = self.store.definition();
-        let (encoder, api_version_kind) = match representation {
-            Representation::Object => (
-                None,
-                (definition.api_version(), definition.names.kind.clone()),
-            ),
-            Representation::Table => (
-                Some(table_encoder(self.store, self.include()?)),
-                meta("Table"),
-            ),
-            Representation::PartialObjectMetadata => {
-                (Some(partial_encoder()), meta("PartialObjectMetadata"))
+        let view = match representation {
+            Representation::Object => {
+                let definition = self.store.definition();
+                let kind = definition.names.kind.clone();
+                View::Object(Arc::new((definition.api_version(), kind)))
             }
+            Representation::Table => View::Converted(Arc::new(TableView {
+                store: Arc::clone(self.store),
+                include: self.include()?,
+            })),
+            Representation::PartialObjectMetadata => View::Converted(Arc::new(MetadataView)),
         };
         let seconds = options
             .timeout_seconds
@@ -62,8 +54,7 @@ impl Call<'_> {
             selection,
             bookmarks: options.allow_watch_bookmarks,
             start: WatchStart::from_options(&options),
-            api_version_kind,
-            encoder,
+            view,
             deadline: Instant::now() + Duration::from_secs(seconds),
             shutdown: self.shutdown.clone(),
         };
@@ -75,32 +66,77 @@ impl Call<'_> {
     }
 }
 
-fn meta(kind: &str) -> (String, String) {
-    ("meta.k8s.io/v1".to_owned(), kind.to_owned())
-}
-
 /// Every event a Table of one row; only the first has column definitions.
-fn table_encoder(store: &Arc<Store>, include: IncludeObject) -> Encoder {
-    let store = Arc::clone(store);
-    let is_first = AtomicBool::new(true);
-    Arc::new(move |entry| {
-        let object: Value = serde_json::from_slice(&entry.bytes).unwrap_or_default();
-        let table = store.table();
-        let metadata = json!({ "resourceVersion": entry.revision.to_string() });
-        let row = table.row(&object, include, Timestamp::now());
-        let mut shown = table.table(&metadata, &[row]);
-        if !is_first.swap(false, Ordering::Relaxed) {
-            shown["columnDefinitions"] = Value::Null;
-        }
-        shown.to_string().into()
-    })
+struct TableView {
+    store: Arc<Store>,
+    include: IncludeObject,
 }
 
-fn partial_encoder() -> Encoder {
-    Arc::new(|entry| {
-        let object: Value = serde_json::from_slice(&entry.bytes).unwrap_or_default();
-        apimachinery::table::partial_object_metadata(&object)
-            .to_string()
-            .into()
-    })
+impl TableView {
+    fn table(&self, row: Value, resource_version: &Value) -> Value {
+        let metadata = json!({ "resourceVersion": resource_version });
+        self.store.table().table(&metadata, &[row])
+    }
+}
+
+impl Conversion for TableView {
+    fn index(&self) -> usize {
+        match self.include {
+            IncludeObject::None => 0,
+            IncludeObject::Metadata => 1,
+            IncludeObject::Object => 2,
+        }
+    }
+
+    fn object(&self, entry: &Entry) -> Value {
+        without_columns(self.first_object(entry))
+    }
+
+    fn first_object(&self, entry: &Entry) -> Value {
+        let row = self
+            .store
+            .table()
+            .row(&decoded(entry), self.include, Timestamp::now());
+        self.table(row, &json!(entry.revision.to_string()))
+    }
+
+    fn bookmark(&self, metadata: Value, is_first: bool) -> Value {
+        let table = self.store.table();
+        let resource_version = metadata["resourceVersion"].clone();
+        let row = table.empty_row(self.store.definition(), metadata);
+        let shown = self.table(row, &resource_version);
+        if is_first {
+            shown
+        } else {
+            without_columns(shown)
+        }
+    }
+}
+
+/// Every event with the object's metadata alone.
+struct MetadataView;
+
+impl Conversion for MetadataView {
+    fn index(&self) -> usize {
+        3
+    }
+
+    fn object(&self, entry: &Entry) -> Value {
+        apimachinery::table::partial_object_metadata(&decoded(entry))
+    }
+
+    fn bookmark(&self, metadata: Value, _is_first: bool) -> Value {
+        json!({
+            "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+        })
+    }
+}
+
+fn without_columns(mut table: Value) -> Value {
+    table["columnDefinitions"] = Value::Null;
+    table
+}
+
+fn decoded(entry: &Entry) -> Value {
+    serde_json::from_slice(&entry.served()).unwrap_or_default()
 }

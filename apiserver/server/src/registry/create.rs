@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use storage::{Revision, StorageError};
 
-use super::{Store, WriteOptions, served, strategy};
+use super::{Store, WriteOptions, strategy};
 
 /// How often a generated name is tried, as upstream's `maxNameGenerationCreateAttempts`.
 const NAME_ATTEMPTS: u32 = 8;
@@ -48,7 +48,7 @@ impl Store {
                     return Err(self.taken(&key, object.name()).await);
                 }
                 Err(error) => return Err(self.storage_error(error, "create", object.name())),
-                Ok((bytes, revision)) => return served(&bytes, revision),
+                Ok((bytes, revision)) => return self.served(&bytes, revision),
             }
         }
         Err(ApiError::already_exists(self.resource(), object.name()).with_retry_after(1))

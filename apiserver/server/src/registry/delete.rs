@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use storage::{Revision, StorageError};
 
-use super::{Current, Store, WriteOptions, served, strategy};
+use super::{Current, Store, WriteOptions, strategy};
 use crate::cacher::Selection;
 
 /// How often a delete without preconditions is tried against concurrent writers.
@@ -101,7 +101,7 @@ impl Store {
             }
         }
         Ok((
-            entries.iter().map(|entry| entry.bytes.clone()).collect(),
+            entries.iter().map(|entry| entry.served()).collect(),
             revision,
         ))
     }
@@ -155,7 +155,7 @@ impl Store {
                 .update(key.to_owned(), bytes.clone(), revision)
                 .await?
         };
-        Ok(served(&bytes, written).map(Deleted::Waiting))
+        Ok(self.served(&bytes, written).map(Deleted::Waiting))
     }
 }
 

@@ -17,15 +17,12 @@ mod update;
 
 use std::sync::Arc;
 
-use apimachinery::{
-    ApiError, GroupResource, Object, ResourceDefinition, object::splice_resource_version,
-    table::TableConverter,
-};
+use apimachinery::{ApiError, GroupResource, Object, ResourceDefinition, table::TableConverter};
 use bytes::Bytes;
 use storage::{Revision, Storage};
 use tokio_util::sync::CancellationToken;
 
-use crate::cacher::Cacher;
+use crate::cacher::{Cacher, Codec};
 
 pub use delete::{DeleteOptions, Deleted, PropagationPolicy};
 pub use field_validation::FieldValidation;
@@ -42,6 +39,7 @@ pub struct Store {
     resource: GroupResource,
     storage: Arc<dyn Storage>,
     cacher: Arc<Cacher>,
+    codec: Arc<Codec>,
     table: TableConverter,
 }
 
@@ -74,13 +72,16 @@ impl Store {
         let table = TableConverter::new(&definition)?;
         let resource = definition.group_resource();
         let prefix = format!("/{}/{}/", resource.group, resource.resource);
-        let (cacher, feed) = Cacher::start(Arc::clone(&storage), prefix, shutdown);
+        let codec = Codec::new(&definition);
+        let (cacher, feed) =
+            Cacher::start(Arc::clone(&codec), Arc::clone(&storage), prefix, shutdown);
         Ok((
             Arc::new(Self {
                 definition,
                 resource,
                 storage,
                 cacher,
+                codec,
                 table,
             }),
             feed,
@@ -149,6 +150,13 @@ impl Store {
         }
     }
 
+    /// The bytes that a client gets for an object that was just written.
+    fn served(&self, stored: &[u8], revision: Revision) -> Result<Bytes, ApiError> {
+        self.codec
+            .serve(stored, revision)
+            .ok_or_else(|| ApiError::internal("an encoded object has no metadata"))
+    }
+
     fn invalid(&self, name: &str, errors: &[apimachinery::FieldError]) -> ApiError {
         ApiError::invalid(
             &self.resource.group,
@@ -164,13 +172,6 @@ struct Current {
     object: Object,
     stored: Bytes,
     revision: Revision,
-}
-
-/// The bytes that a client gets for an object that was just written.
-fn served(stored: &[u8], revision: Revision) -> Result<Bytes, ApiError> {
-    splice_resource_version(stored, revision.0)
-        .map(Bytes::from)
-        .ok_or_else(|| ApiError::internal("an encoded object has no metadata"))
 }
 
 #[cfg(test)]

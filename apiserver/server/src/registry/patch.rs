@@ -5,7 +5,7 @@ use bytes::Bytes;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::{FieldValidation, Store, Subresource, WriteOptions, served};
+use super::{FieldValidation, Store, Subresource, WriteOptions};
 
 /// How often a patch without a resource version is tried, as upstream's `MaxRetryWhenPatchConflicts`.
 const ATTEMPTS: u32 = 5;
@@ -112,7 +112,7 @@ impl Store {
         let mut attempt = 1;
         loop {
             let current = self.current(&key, name).await?;
-            let bytes = served(&current.stored, current.revision)?;
+            let bytes = self.served(&current.stored, current.revision)?;
             let mut value: Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
             let before = value.pointer("/metadata/resourceVersion").cloned();
             patch

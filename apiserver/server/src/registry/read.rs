@@ -6,7 +6,7 @@ use apimachinery::{ApiError, ContinueToken, ListOptions, ResourceVersionMatch};
 use storage::{Range, Revision};
 
 use super::Store;
-use crate::cacher::{Entry, Selection};
+use crate::cacher::{Entry, PastPage, PastRange, Selection};
 
 /// Records that are read from the store at a time while a page is filtered.
 const STORE_PAGE: usize = 1000;
@@ -77,20 +77,14 @@ impl Store {
             return self.list_at(namespace, selection, limit, token).await;
         }
         self.wait_for(options.resource_version, "list").await?;
-        let prefix = self.prefix(namespace);
-        let (mut entries, revision) = self.cacher.list(&prefix, selection);
-        let (mut continue_token, mut remaining) = (None, None);
-        if let Some(limit) = limit.filter(|limit| entries.len() > *limit) {
-            remaining = selection.is_everything().then(|| entries.len() - limit);
-            entries.truncate(limit);
-            continue_token = self.token_after(&entries, revision);
-        }
-        Ok(ListResult {
+        let (mut entries, revision) = self.cacher.list(&self.prefix(namespace), selection);
+        let selected = entries.len();
+        entries.truncate(limit.unwrap_or(usize::MAX));
+        let page = PastPage {
+            remaining: selected - entries.len(),
             entries,
-            revision,
-            continue_token,
-            remaining,
-        })
+        };
+        Ok(self.list_result(namespace, selection, page, revision))
     }
 
     /// Waits until the cache shows everything that was acknowledged before the call.
@@ -109,7 +103,7 @@ impl Store {
         }
     }
 
-    /// A page of an older state, from the store.
+    /// A page of an older state: from the cache as far as it reaches back, else from the store.
     async fn list_at(
         &self,
         namespace: &str,
@@ -118,49 +112,79 @@ impl Store {
         token: ContinueToken,
     ) -> Result<ListResult, ApiError> {
         let revision = Revision(token.revision);
-        let mut start_after =
-            (!token.start_after.is_empty()).then(|| self.prefix("") + &token.start_after);
+        self.wait_for(Some(token.revision), "list").await?;
+        let prefix = self.prefix(namespace);
+        let start_after =
+            (!token.start_after.is_empty()).then(|| prefix.clone() + &token.start_after);
+        let range = PastRange {
+            prefix: &prefix,
+            start_after: start_after.as_deref(),
+            limit,
+            at: revision,
+        };
+        let page = match self.cacher.list_past(range, selection) {
+            Some(page) => page,
+            None => self.list_stored(range, selection).await?,
+        };
+        Ok(self.list_result(namespace, selection, page, revision))
+    }
+
+    /// A part of an older state from the store, where the cache does not reach back to it.
+    async fn list_stored(
+        &self,
+        range: PastRange<'_>,
+        selection: &Selection,
+    ) -> Result<PastPage, ApiError> {
+        let mut start_after = range.start_after.map(str::to_owned);
+        let limit = range.limit.unwrap_or(usize::MAX);
         let mut entries = Vec::new();
         loop {
-            let range = Range {
-                prefix: self.prefix(namespace),
+            let stored = Range {
+                prefix: range.prefix.to_owned(),
                 start_after: start_after.take(),
-                limit: Some(limit.unwrap_or(STORE_PAGE)),
-                at: Some(revision),
+                limit: Some(STORE_PAGE),
+                at: Some(range.at),
             };
-            let page = self.storage.list(range).await;
+            let page = self.storage.list(stored).await;
             let page = page.map_err(|e| self.storage_error(e, "list", ""))?;
             start_after = page.records.last().map(|record| record.key.clone());
-            for record in &page.records {
-                let entry = Entry::from_record(record).map_err(ApiError::internal)?;
+            for record in page.records {
+                let entry = self.codec.read(record).map_err(ApiError::internal)?;
                 if selection.matches(&entry) {
                     entries.push(Arc::new(entry));
                 }
             }
-            let full = limit.is_some_and(|limit| entries.len() >= limit);
-            if page.more && !full {
-                continue;
+            if !page.more || entries.len() > limit {
+                let remaining = entries.len().saturating_sub(limit);
+                entries.truncate(limit);
+                return Ok(PastPage { entries, remaining });
             }
-            let cut = limit.is_some_and(|limit| entries.len() > limit);
-            entries.truncate(limit.unwrap_or(usize::MAX));
-            let continue_token = (page.more || cut)
-                .then(|| self.token_after(&entries, revision))
-                .flatten();
-            return Ok(ListResult {
-                entries,
-                revision,
-                continue_token,
-                remaining: None,
-            });
         }
     }
 
-    fn token_after(&self, entries: &[Arc<Entry>], revision: Revision) -> Option<String> {
-        let last = entries.last()?.key.strip_prefix(&self.prefix(""))?;
-        let token = ContinueToken {
-            revision: revision.0,
-            start_after: last.to_owned(),
-        };
-        Some(token.encode())
+    fn list_result(
+        &self,
+        namespace: &str,
+        selection: &Selection,
+        page: PastPage,
+        revision: Revision,
+    ) -> ListResult {
+        let PastPage { entries, remaining } = page;
+        let prefix = self.prefix(namespace);
+        let next = entries.last().filter(|_| remaining > 0);
+        let continue_token = next.map(|last| {
+            let start_after = last.key.strip_prefix(&prefix).unwrap_or(&last.key);
+            let token = ContinueToken {
+                revision: revision.0,
+                start_after: start_after.to_owned(),
+            };
+            token.encode()
+        });
+        ListResult {
+            entries,
+            revision,
+            continue_token,
+            remaining: (remaining > 0 && selection.is_everything()).then_some(remaining),
+        }
     }
 }

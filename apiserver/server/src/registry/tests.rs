@@ -279,7 +279,11 @@ async fn deletecollection_honours_selectors() {
         created(&store, object).await;
     }
     let query = [("labelSelector".to_owned(), "l=x".to_owned())];
-    let selection = Selection::from_options(&ListOptions::from_query(&query).unwrap()).unwrap();
+    let selection = Selection::from_options(
+        &ListOptions::from_query(&query).unwrap(),
+        &thing_definition(),
+    )
+    .unwrap();
     let options = DeleteOptions::default();
     let (gone, _) = store
         .delete_collection("default", &selection, &options)
@@ -320,7 +324,7 @@ async fn dry_run_writes_nothing() {
     };
     store.delete("default", "a", &options).await.unwrap();
     let now = store.get("default", "a", None).await.unwrap();
-    assert_eq!(decoded(&now.bytes), real);
+    assert_eq!(decoded(&now.served()), real);
 }
 
 async fn names(store: &Store, query: &str) -> (Vec<String>, Option<String>) {
@@ -330,7 +334,7 @@ async fn names(store: &Store, query: &str) -> (Vec<String>, Option<String>) {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     let options = ListOptions::from_query(&query).unwrap();
-    let selection = Selection::from_options(&options).unwrap();
+    let selection = Selection::from_options(&options, &thing_definition()).unwrap();
     let found = store.list("default", &selection, &options).await.unwrap();
     let names = found
         .entries
@@ -368,7 +372,7 @@ async fn get_and_list_agree_to_the_byte() {
         .list("default", &Selection::default(), &all)
         .await
         .unwrap();
-    assert_eq!(listed.entries[0].bytes, got.bytes);
+    assert_eq!(listed.entries[0].served(), got.served());
 }
 
 /// A1, A4: patches merge, say what they cannot do, and only fail on a version that they carry.

@@ -4,7 +4,7 @@ use apimachinery::{ApiError, FieldError, FieldErrorKind, Object};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Current, Store, Subresource, WriteOptions, served, strategy};
+use super::{Current, Store, Subresource, WriteOptions, strategy};
 
 impl Store {
     /// Replaces an object, or only its status, and gives its served bytes.
@@ -60,7 +60,7 @@ impl Store {
         }
         let bytes = Self::encode(&object)?;
         if bytes == current.stored || options.dry_run {
-            return served(&bytes, current.revision);
+            return self.served(&bytes, current.revision);
         }
         let done = object.is_terminating() && object.finalizers().next().is_none();
         let written = if done {
@@ -70,7 +70,7 @@ impl Store {
                 .update(key, bytes.clone(), current.revision)
                 .await
         };
-        served(
+        self.served(
             &bytes,
             written.map_err(|e| self.storage_error(e, "update", name))?,
         )
