@@ -6,6 +6,7 @@
 //! `k8s.io/apiextensions-apiserver`, so that a reader of those finds the room.
 
 pub mod continue_token;
+pub mod decode;
 pub mod definition;
 pub mod field;
 pub mod list_options;
