@@ -10,9 +10,10 @@
 //! | `limits` | refuses what is too much |
 //! | [`authentication`] | finds out who asks |
 //! | [`authorization`] | asks kube-apiserver whether they may |
-//! | `endpoints` | decodes and encodes |
+//! | `endpoints` | decodes the request and shapes the answer |
 //! | [`registry`] | does what the verb means |
 //! | [`cacher`] | reads and watches from memory |
+//! | `encoding` | writes the answer as it is wanted |
 //!
 //! Discovery, OpenAPI and health are answered from memory before anything that can block.
 //! [`ApiServer::handle`] is that way as code.
@@ -23,6 +24,7 @@ pub mod authorization;
 pub mod cacher;
 mod discovery;
 mod document;
+mod encoding;
 mod endpoints;
 mod health;
 mod limits;

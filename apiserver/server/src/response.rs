@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::cacher::Entry;
 
+/// What follows the last item of a list.
+pub(crate) const LIST_END: &[u8] = b"]}\n";
+
 /// The body of every response.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -30,9 +33,11 @@ pub(crate) fn bytes(status: StatusCode, content_type: HeaderValue, body: Bytes) 
     response
 }
 
-/// A JSON value.
+/// A JSON value, with the line feed at the end that upstream's encoder writes.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    bytes(status, JSON, value.to_string().into())
+    let mut body = value.to_string();
+    body.push('\n');
+    bytes(status, JSON, body.into())
 }
 
 /// A short text.
@@ -67,11 +72,11 @@ pub(crate) fn watch(frames: impl Stream<Item = Bytes> + Send + 'static) -> Respo
     response
 }
 
-/// A list: `head`, the objects' own bytes with commas between, and `]}`; put together chunk by
+/// A list: `head`, the objects' own bytes with commas between, and the end; put together chunk by
 /// chunk as the client takes them.
 pub(crate) fn list(head: String, entries: Vec<Arc<Entry>>) -> Response<Body> {
     let commas = entries.len().saturating_sub(1);
-    let length = head.len() + entries.iter().map(|e| e.served_len()).sum::<usize>() + commas + 2;
+    let length = head.len() + entries.iter().map(|e| e.served_len()).sum::<usize>() + commas + LIST_END.len();
     let parts = ListParts {
         head: Some(head),
         entries,
@@ -116,7 +121,7 @@ impl ListParts {
             entry.write_served(&mut chunk);
             self.next += 1;
         }
-        chunk.extend_from_slice(b"]}");
+        chunk.extend_from_slice(LIST_END);
         self.ended = true;
         Some(chunk.into())
     }

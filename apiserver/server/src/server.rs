@@ -16,6 +16,7 @@ use crate::{
     authentication::Authenticator,
     authorization::{Authorizer, authorize},
     discovery::Discovery,
+    encoding::Encoding,
     endpoints::Call,
     health::Health,
     limits::Limits,
@@ -68,7 +69,8 @@ impl ApiServer {
             let (store, _feed) = Store::start(definition, Arc::clone(storage), shutdown.clone())
                 .map_err(|e| format!("{resource}: {e}"))?;
             let cacher = Arc::clone(store.cacher());
-            health.add_readiness_check(format!("watch-cache-{resource}"), move || {
+            let name = format!("watch-cache-{}.{}.{}", key.2, key.1, key.0);
+            health.add_readiness_check(name, move || {
                 if cacher.is_ready() {
                     Ok(())
                 } else {
@@ -106,6 +108,7 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         let info = RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query());
         let audit_id = audit_id(&parts.headers);
+        let encoding = Encoding::requested(&parts.headers, &info);
         let mut user = UserInfo::default();
 
         let answer = self.answer(&connection, &info, parts.headers, body, &mut user);
@@ -124,6 +127,9 @@ impl ApiServer {
             }
             Err(error) => Some(error),
         };
+        if failure.is_some() || !info.is_long_running() {
+            response = encoding.encode(response).await;
+        }
         finish_headers(response.headers_mut(), &audit_id);
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::default();

@@ -51,7 +51,7 @@ impl Discovery {
         let aggregated = if path == "/apis" {
             negotiation::wants_aggregated_discovery(headers)
         } else {
-            negotiation::accepts_json(headers).map(|()| false)
+            negotiation::accepts_plain(headers).map(|()| false)
         };
         Some(aggregated.map(|aggregated| {
             if aggregated {

@@ -1,6 +1,9 @@
 //! Request bodies.
 
-use apimachinery::{ApiError, Object, StatusReason};
+use apimachinery::{
+    ApiError, StatusReason,
+    decode::{self, Decoded},
+};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -21,44 +24,42 @@ pub(super) async fn read(body: Incoming) -> Result<Bytes, ApiError> {
     }
 }
 
-/// The media type without its parameters.
-pub(super) fn content_type(headers: &HeaderMap) -> String {
+/// The media type without its parameters, as the client wrote it.
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
     let value = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let media = value
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default();
-    media.trim().to_ascii_lowercase()
+    let media = value.unwrap_or_default().split(';').next();
+    media.unwrap_or_default().trim()
 }
 
-/// Refuses everything but JSON; no type at all counts as JSON.
+/// Decodes a body of JSON or YAML; no type at all counts as JSON.
 ///
 /// # Errors
+/// 415 with the list of accepted types, 400 that says where the body is malformed.
+pub(super) fn body(headers: &HeaderMap, body: &[u8], kind: &str) -> Result<Decoded, ApiError> {
+    let decoded = match content_type(headers).to_ascii_lowercase().as_str() {
+        "" | "application/json" => decode::json(body),
+        "application/yaml" => decode::yaml(body),
+        _ => return Err(unsupported_media_type("application/json, application/yaml")),
+    };
+    decoded.map_err(|e| unrecognized(kind, &e))
+}
+
 /// 415 with the list of accepted types.
-pub(super) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    match content_type(headers).as_str() {
-        "" | "application/json" => Ok(()),
-        other => Err(ApiError::new(
-            StatusReason::UnsupportedMediaType,
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json; it was {other:?}"
-            ),
-        )),
-    }
+pub(super) fn unsupported_media_type(accepted: &str) -> ApiError {
+    ApiError::new(
+        StatusReason::UnsupportedMediaType,
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: \
+             {accepted}"
+        ),
+    )
 }
 
-/// Decodes an object.
-///
-/// # Errors
-/// 400 that says where the body stops being JSON.
-pub(super) fn object(body: &[u8], kind: &str) -> Result<Object, ApiError> {
-    Object::from_slice(body).map_err(|e| {
-        ApiError::bad_request(format!(
-            "the object provided is unrecognized (must be of type {kind}): {e}"
-        ))
-    })
+/// 400 for a body that is no object of the kind.
+pub(super) fn unrecognized(kind: &str, why: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why}"
+    ))
 }
