@@ -9,7 +9,9 @@ pub mod continue_token;
 pub mod decode;
 pub mod definition;
 pub mod field;
+pub mod fieldpath;
 pub mod list_options;
+pub mod managed_fields;
 pub mod names;
 pub mod object;
 pub mod schema;
@@ -18,6 +20,7 @@ pub mod served;
 pub mod status;
 pub mod table;
 pub mod time;
+mod typed;
 pub mod validation;
 
 pub use continue_token::ContinueToken;

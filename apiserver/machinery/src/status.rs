@@ -229,6 +229,21 @@ impl ApiError {
         )
     }
 
+    /// 409 for an apply to fields that others own; `causes` are pairs of a message and a field.
+    pub(crate) fn apply_conflict(
+        message: String,
+        causes: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let mut error = Self::new(StatusReason::Conflict, message);
+        let causes = causes.into_iter().map(|(message, field)| Cause {
+            reason: "FieldManagerConflict",
+            message,
+            field,
+        });
+        error.0.details.causes = causes.collect();
+        error
+    }
+
     /// 410 for a resource version that the server no longer has.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(StatusReason::Expired, message)

@@ -112,4 +112,9 @@ impl Schema {
     pub fn json(&self) -> &Value {
         &self.json
     }
+
+    /// The level of the object itself.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
 }
