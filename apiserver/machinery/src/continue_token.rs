@@ -19,7 +19,8 @@ pub struct ContinueToken {
     pub start_after: String,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 struct Encoded {
     v: String,
     rv: u64,
@@ -42,23 +43,31 @@ impl ContinueToken {
     /// # Errors
     /// 400 for anything that this server did not make.
     pub fn decode(text: &str) -> Result<Self, ApiError> {
-        let invalid =
-            |what: &str| ApiError::bad_request(format!("continue key is not valid: {what}"));
+        let invalid = |what: &str| {
+            ApiError::bad_request(format!(
+                "invalid continue token: continue key is not valid: {what}"
+            ))
+        };
         let bytes = URL_SAFE_NO_PAD
             .decode(text)
-            .map_err(|_| invalid("not base64"))?;
+            .map_err(|e| invalid(&e.to_string()))?;
         let Encoded { v, rv, start } =
-            serde_json::from_slice(&bytes).map_err(|_| invalid("not a token"))?;
+            serde_json::from_slice(&bytes).map_err(|e| invalid(&e.to_string()))?;
         if v != VERSION {
-            return Err(invalid("server does not recognize this encoded version"));
+            return Err(invalid(&format!(
+                "server does not recognize this encoded version {v}"
+            )));
         }
         if rv == 0 {
             return Err(invalid(
                 "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
             ));
         }
-        if start.is_empty() || start.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(invalid(&format!("{start:?}")));
+        if start.is_empty() {
+            return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        if start.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(invalid(&start));
         }
         Ok(Self {
             revision: rv,

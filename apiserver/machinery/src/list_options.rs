@@ -74,39 +74,36 @@ impl ListOptions {
                 })
             })
             .transpose()?;
-        let mut errors = Vec::new();
-        let resource_version_match = match text("resourceVersionMatch") {
-            None => None,
-            Some("Exact") => Some(ResourceVersionMatch::Exact),
-            Some("NotOlderThan") => Some(ResourceVersionMatch::NotOlderThan),
-            Some(other) => {
-                errors.push(FieldError::not_supported(
-                    "resourceVersionMatch",
-                    &json!(other),
-                    &["Exact", "NotOlderThan", ""],
-                ));
-                None
-            }
-        };
+        let mut matching = text("resourceVersionMatch");
+        let mut send_initial_events = flag("sendInitialEvents");
+        let watch = flag("watch").unwrap_or_default();
+        // Upstream's `SetListOptionsDefaults`: such a watch begins with the current state anyway.
+        let from_current = matches!(resource_version, None | Some(0));
+        if watch && from_current && send_initial_events.is_none() && matching.is_none() {
+            send_initial_events = Some(true);
+            matching = Some("NotOlderThan");
+        }
         let options = Self {
             label_selector: LabelSelector::parse(get("labelSelector").unwrap_or_default())
                 .map_err(ApiError::bad_request)?,
             field_selector: FieldSelector::parse(get("fieldSelector").unwrap_or_default())
                 .map_err(ApiError::bad_request)?,
-            watch: flag("watch").unwrap_or_default(),
+            watch,
             allow_watch_bookmarks: flag("allowWatchBookmarks").unwrap_or_default(),
             resource_version,
-            resource_version_match,
+            resource_version_match: matching.and_then(ResourceVersionMatch::parse),
             timeout_seconds: number("timeoutSeconds")?.and_then(|n| u64::try_from(n).ok()),
             limit: number("limit")?
                 .and_then(|n| usize::try_from(n).ok())
                 .filter(|n| *n > 0),
             continue_token: text("continue").map(str::to_owned),
-            send_initial_events: flag("sendInitialEvents"),
+            send_initial_events,
         };
-        if errors.is_empty() {
-            options.validate(&mut errors);
-        }
+        let errors = if options.watch {
+            options.watch_errors(matching)
+        } else {
+            options.list_errors(matching)
+        };
         if errors.is_empty() {
             Ok(options)
         } else {
@@ -114,16 +111,32 @@ impl ListOptions {
         }
     }
 
-    fn validate(&self, errors: &mut Vec<FieldError>) {
-        let matching = self.resource_version_match;
-        if self.watch && self.send_initial_events.is_some() {
-            if matching != Some(ResourceVersionMatch::NotOlderThan) {
-                errors.push(FieldError::forbidden(
-                    "resourceVersionMatch",
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+    fn list_errors(&self, matching: Option<&str>) -> Vec<FieldError> {
+        let forbid = |detail: &str| FieldError::forbidden("resourceVersionMatch", detail);
+        let mut errors = Vec::new();
+        if let Some(matching) = matching {
+            if self.resource_version.is_none() {
+                errors.push(forbid(
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
                 ));
             }
-            return;
+            if self.continue_token.is_some() {
+                errors.push(forbid(
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
+            }
+            if self.resource_version_match.is_none() {
+                errors.push(match_not_supported(
+                    matching,
+                    &["Exact", "NotOlderThan", ""],
+                ));
+            }
+            let exact = self.resource_version_match == Some(ResourceVersionMatch::Exact);
+            if exact && self.resource_version == Some(0) {
+                errors.push(forbid(
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                ));
+            }
         }
         if self.send_initial_events.is_some() {
             errors.push(FieldError::forbidden(
@@ -131,27 +144,49 @@ impl ListOptions {
                 "sendInitialEvents is forbidden for list",
             ));
         }
-        let Some(matching) = matching else { return };
+        errors
+    }
+
+    fn watch_errors(&self, matching: Option<&str>) -> Vec<FieldError> {
         let forbid = |detail: &str| FieldError::forbidden("resourceVersionMatch", detail);
-        if self.watch {
-            errors.push(forbid("resourceVersionMatch is forbidden for watch"));
-        }
-        if self.resource_version.is_none() {
+        let mut errors = Vec::new();
+        let not_older = self.resource_version_match == Some(ResourceVersionMatch::NotOlderThan);
+        if self.send_initial_events.is_some() && !not_older {
             errors.push(forbid(
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             ));
         }
-        if self.continue_token.is_some() {
-            errors.push(forbid(
-                "resourceVersionMatch is forbidden when continue is provided",
-            ));
+        if let Some(matching) = matching {
+            if self.send_initial_events.is_none() {
+                errors.push(forbid(
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                ));
+            }
+            if !not_older {
+                errors.push(match_not_supported(matching, &["NotOlderThan"]));
+            }
+            if self.continue_token.is_some() {
+                errors.push(forbid(
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
+            }
         }
-        if matching == ResourceVersionMatch::Exact && self.resource_version == Some(0) {
-            errors.push(forbid(
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ));
+        errors
+    }
+}
+
+impl ResourceVersionMatch {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "Exact" => Some(Self::Exact),
+            "NotOlderThan" => Some(Self::NotOlderThan),
+            _ => None,
         }
     }
+}
+
+fn match_not_supported(matching: &str, supported: &[&str]) -> FieldError {
+    FieldError::not_supported("resourceVersionMatch", &json!(matching), supported)
 }
 
 /// How Kubernetes reads a flag in a query: everything but `false` and `0` is true.

@@ -182,6 +182,20 @@ impl ApiError {
         Self::new(StatusReason::Forbidden, message).about(resource, name)
     }
 
+    /// 403 for an object in a namespace that is being deleted, with the cause that clients look for.
+    pub fn namespace_terminating(resource: &GroupResource, name: &str, namespace: &str) -> Self {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut error = Self::forbidden(resource, name, &why);
+        error.0.details.causes.push(Cause {
+            reason: "NamespaceTerminating",
+            message: format!("namespace {namespace} is being terminated"),
+            field: "metadata.namespace".to_owned(),
+        });
+        error
+    }
+
     /// 404 for an object that does not exist.
     pub fn not_found(resource: &GroupResource, name: &str) -> Self {
         Self::new(
@@ -322,7 +336,7 @@ impl ApiError {
     pub fn resource_version_too_large(wanted: u64, current: u64) -> Self {
         let mut error = Self::new(
             StatusReason::Timeout,
-            format!("Too large resource version: {wanted}, current: {current}"),
+            format!("Timeout: Too large resource version: {wanted}, current: {current}"),
         );
         error.0.details.causes.push(Cause {
             reason: "ResourceVersionTooLarge",
@@ -336,6 +350,13 @@ impl ApiError {
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.0.details.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Puts words before the message.
+    #[must_use]
+    pub fn with_message_prefix(mut self, prefix: &str) -> Self {
+        self.0.message.insert_str(0, prefix);
         self
     }
 

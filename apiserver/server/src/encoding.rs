@@ -46,13 +46,14 @@ impl Encoding {
                 ..Self::default()
             };
         }
-        let pretty = match info.parameter("pretty").filter(|value| !value.is_empty()) {
-            Some(value) => matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"),
-            None => {
+        let asked = info.parameter("pretty").filter(|value| !value.is_empty());
+        let pretty = asked.map_or_else(
+            || {
                 let program = text(header::USER_AGENT).unwrap_or_default();
                 READERS.iter().any(|reader| program.starts_with(reader))
-            }
-        };
+            },
+            |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+        );
         Self {
             syntax: negotiation::syntax(headers),
             pretty,
@@ -97,7 +98,9 @@ async fn rewrite(
         Some(rewritten) => {
             parts.headers.remove(header::CONTENT_LENGTH);
             if let Some(content_type) = content_type {
-                parts.headers.insert(header::CONTENT_TYPE, content_type.clone());
+                parts
+                    .headers
+                    .insert(header::CONTENT_TYPE, content_type.clone());
             }
             Bytes::from(rewritten)
         }
@@ -196,7 +199,8 @@ mod tests {
     async fn yaml_says_the_same() {
         let value = json!({"kind": "Status", "code": 404, "message": "a: \"b\" #c\nd",
             "details": {"uid": "1e5", "yes": "no"}, "items": []});
-        let (headers, body) = answer(&value, "/apis/g/v/rs", &[("accept", "application/yaml")]).await;
+        let (headers, body) =
+            answer(&value, "/apis/g/v/rs", &[("accept", "application/yaml")]).await;
         assert_eq!(headers[header::CONTENT_TYPE], "application/yaml");
         assert_eq!(apimachinery::decode::yaml(&body).unwrap().value, value);
         assert!(!body.starts_with(b"{"));
@@ -214,8 +218,9 @@ mod tests {
         #[case] compressed: bool,
     ) {
         let value = json!({"a": "x".repeat(size)});
-        let (headers, body) = answer(&value, "/apis/g/v/rs", &[("accept-encoding", accepted)]).await;
-        let named = headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes());
+        let (headers, body) =
+            answer(&value, "/apis/g/v/rs", &[("accept-encoding", accepted)]).await;
+        let named = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
         assert_eq!(named == Some(b"gzip"), compressed);
         let mut text = Vec::new();
         if compressed {

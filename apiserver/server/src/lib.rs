@@ -12,6 +12,7 @@
 //! | [`authorization`] | asks kube-apiserver whether they may |
 //! | `endpoints` | decodes the request and shapes the answer |
 //! | [`registry`] | does what the verb means |
+//! | [`admission`] | asks whether a namespace takes objects |
 //! | [`cacher`] | reads and watches from memory |
 //! | `encoding` | writes the answer as it is wanted |
 //!
@@ -19,6 +20,7 @@
 //! [`ApiServer::handle`] is that way as code.
 
 mod access_log;
+pub mod admission;
 pub mod authentication;
 pub mod authorization;
 pub mod cacher;
@@ -41,4 +43,4 @@ pub mod transport;
 
 pub use health::Health;
 pub use response::Body;
-pub use server::ApiServer;
+pub use server::{ApiServer, Resource};

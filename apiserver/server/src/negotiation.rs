@@ -91,8 +91,9 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> Result<bool, Ap
 /// # Errors
 /// 406 with the types that the server has.
 pub(crate) fn accepts_plain(headers: &HeaderMap) -> Result<(), ApiError> {
-    let plain =
-        |media: &MediaType<'_>| (media.syntax().is_some() && media.kind().0.is_none()).then_some(());
+    let plain = |media: &MediaType<'_>| {
+        (media.syntax().is_some() && media.kind().0.is_none()).then_some(())
+    };
     first_match(headers, (), plain)
         .ok_or_else(|| not_acceptable("application/json, application/yaml"))
 }
@@ -253,10 +254,7 @@ mod tests {
     #[case("text/html", None)]
     fn the_first_entry_that_fits_wins(#[case] accept: &str, #[case] expected: Option<&str>) {
         let chosen = representation(&headers(accept)).ok();
-        assert_eq!(
-            chosen.map(|c| format!("{c:?}")).as_deref(),
-            expected
-        );
+        assert_eq!(chosen.map(|c| format!("{c:?}")).as_deref(), expected);
     }
 
     /// R3: the weight decides between YAML and JSON, then the order; a watch is JSON only.

@@ -76,7 +76,10 @@ pub(crate) fn watch(frames: impl Stream<Item = Bytes> + Send + 'static) -> Respo
 /// chunk as the client takes them.
 pub(crate) fn list(head: String, entries: Vec<Arc<Entry>>) -> Response<Body> {
     let commas = entries.len().saturating_sub(1);
-    let length = head.len() + entries.iter().map(|e| e.served_len()).sum::<usize>() + commas + LIST_END.len();
+    let length = head.len()
+        + entries.iter().map(|e| e.served_len()).sum::<usize>()
+        + commas
+        + LIST_END.len();
     let parts = ListParts {
         head: Some(head),
         entries,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access_log::AccessLog,
+    admission::Namespaces,
     authentication::Authenticator,
     authorization::{Authorizer, authorize},
     discovery::Discovery,
@@ -20,8 +21,9 @@ use crate::{
     endpoints::Call,
     health::Health,
     limits::Limits,
+    negotiation,
     openapi::OpenApi,
-    registry::Store,
+    registry::{SchemaOnly, Store, Strategy},
     request::{RequestInfo, UserInfo},
     response::{self, Body},
     transport::Connection,
@@ -29,6 +31,24 @@ use crate::{
 
 /// How long a request may take unless it is a watch, as upstream's `RequestTimeout`.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A kind to serve: what it is, and what it does beyond its schema.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// What the kind is.
+    pub definition: ResourceDefinition,
+    /// Its hooks.
+    pub strategy: Arc<dyn Strategy>,
+}
+
+impl From<ResourceDefinition> for Resource {
+    fn from(definition: ResourceDefinition) -> Self {
+        Self {
+            definition,
+            strategy: Arc::new(SchemaOnly),
+        }
+    }
+}
 
 /// Everything that answers requests.
 #[derive(Debug)]
@@ -49,25 +69,37 @@ impl ApiServer {
     /// # Errors
     /// A sentence that names the resource whose definition is wrong.
     pub fn new(
-        definitions: Vec<ResourceDefinition>,
+        resources: Vec<Resource>,
+        namespaces: &Arc<dyn Namespaces>,
         storage: &Arc<dyn Storage>,
         authenticator: Authenticator,
         authorizer: Box<dyn Authorizer>,
         mut health: Health,
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
+        let definitions: Vec<_> = resources.iter().map(|r| r.definition.clone()).collect();
         let discovery = Discovery::new(&definitions);
         let openapi = OpenApi::new(&definitions);
         let mut stores = BTreeMap::new();
-        for definition in definitions {
+        for Resource {
+            definition,
+            strategy,
+        } in resources
+        {
             let resource = definition.group_resource();
             let key = (
                 resource.group.clone(),
                 definition.version.clone(),
                 resource.resource.clone(),
             );
-            let (store, _feed) = Store::start(definition, Arc::clone(storage), shutdown.clone())
-                .map_err(|e| format!("{resource}: {e}"))?;
+            let (store, _feed) = Store::start(
+                definition,
+                strategy,
+                Arc::clone(namespaces),
+                Arc::clone(storage),
+                shutdown.clone(),
+            )
+            .map_err(|e| format!("{resource}: {e}"))?;
             let cacher = Arc::clone(store.cacher());
             let name = format!("watch-cache-{}.{}.{}", key.2, key.1, key.0);
             health.add_readiness_check(name, move || {
@@ -167,11 +199,19 @@ impl ApiServer {
         let store = self
             .store(&resource.group, &resource.version, &resource.resource)
             .ok_or_else(ApiError::path_not_found)?;
+        let representation = if info.is_long_running() {
+            negotiation::watch_representation(&headers)?
+        } else {
+            negotiation::representation(&headers)?
+        };
         let call = Call {
             store,
             info,
             resource,
             headers: &headers,
+            user: &user,
+            authorizer: &*self.authorizer,
+            representation,
             shutdown: &self.shutdown,
         };
         call.answer(body, place).await

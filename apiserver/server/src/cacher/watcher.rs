@@ -83,15 +83,12 @@ impl fmt::Debug for Watcher {
 
 impl WatchStart {
     /// What the parameters of a watch ask for.
-    ///
-    /// Upstream marks the end of the initial events also for a watch without a resource version
-    /// and with bookmarks, whether it asked for initial events or not.
     pub fn from_options(options: &ListOptions) -> Self {
-        let mark_end = options.allow_watch_bookmarks;
         match (options.send_initial_events, options.resource_version) {
-            (Some(true), _) | (None, None) => Self::Current { mark_end },
-            (Some(false), None | Some(0)) => Self::Now,
-            (None, Some(0)) => Self::Current { mark_end: false },
+            (Some(true), _) => Self::Current {
+                mark_end: options.allow_watch_bookmarks,
+            },
+            (_, None | Some(0)) => Self::Now,
             (_, Some(revision)) => Self::After(Revision(revision)),
         }
     }

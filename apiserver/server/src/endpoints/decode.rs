@@ -8,9 +8,17 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::registry::Store;
 
 /// Largest body, as upstream's `MaxRequestBodyBytes`.
 const BODY_MAX: usize = 3 * 1024 * 1024;
+
+/// Most of a body that an error repeats, in characters.
+const SHOWN_MAX: usize = 1024;
+/// What an error repeats at its end, as upstream has it.
+const SUMMARY: usize = 22;
 
 /// Reads a body.
 ///
@@ -62,4 +70,38 @@ pub(super) fn unrecognized(kind: &str, why: &str) -> ApiError {
     ApiError::bad_request(format!(
         "the object provided is unrecognized (must be of type {kind}): {why}"
     ))
+}
+
+/// 400 for an object whose fields have types that no object of the kind can have.
+pub(super) fn cannot_handle(store: &Store, why: &str) -> ApiError {
+    let definition = store.definition();
+    let (kind, version) = (&definition.names.kind, &definition.version);
+    ApiError::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+    ))
+}
+
+/// Refuses a body that does not say what it is.
+///
+/// # Errors
+/// 400 that names what is missing and shows the body's beginning.
+pub(super) fn require_type(value: &Value, body: &[u8], kind: &str) -> Result<(), ApiError> {
+    let is_set = |field: &str| value[field].as_str().is_some_and(|text| !text.is_empty());
+    let missing = match (is_set("kind"), is_set("apiVersion")) {
+        (false, _) => "Kind",
+        (_, false) => "apiVersion",
+        _ => return Ok(()),
+    };
+    let text: String = String::from_utf8_lossy(body)
+        .chars()
+        .take(SHOWN_MAX)
+        .collect();
+    let summary = if body.len() > SUMMARY {
+        let beginning: String = text.chars().take(SUMMARY).collect();
+        format!("{beginning} ...")
+    } else {
+        text.clone()
+    };
+    let why = format!("Object '{missing}' is missing in '{text}' ({summary})");
+    Err(unrecognized(kind, &why))
 }

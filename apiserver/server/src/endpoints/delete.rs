@@ -1,15 +1,15 @@
 //! Delete of an object and of a collection.
 
-use apimachinery::{ApiError, FieldError, ListOptions};
-use http::{Response, StatusCode};
+use apimachinery::{ApiError, FieldError, ListOptions, list_options::is_true};
+use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Call, decode, dry_run};
+use super::{Call, decode, options};
 use crate::{
     cacher::Selection,
-    registry::{DeleteOptions, Deleted, PropagationPolicy, WriteOptions},
+    registry::{DeleteOptions, Deleted, PropagationPolicy},
     response::{self, Body},
 };
 
@@ -22,6 +22,8 @@ struct SentOptions {
     propagation_policy: Option<String>,
     orphan_dependents: Option<bool>,
     dry_run: Vec<String>,
+    /// Read so that a wrong type is told; objects here go at once.
+    grace_period_seconds: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,16 +53,9 @@ impl Call<'_> {
         let list_options = ListOptions::from_query(&self.info.query)?;
         let selection = Selection::from_options(&list_options, self.store.definition())?;
         let options = self.delete_options(body).await?;
-        let namespace = &self.resource.namespace;
-        let (objects, revision) = self
-            .store
-            .delete_collection(namespace, &selection, &options)
-            .await?;
-        let metadata = json!({ "resourceVersion": revision.to_string() });
-        let mut list = self.list_head(&metadata).into_bytes();
-        list.extend(objects.join(&b','));
-        list.extend_from_slice(b"]}");
-        Ok(response::bytes(StatusCode::OK, response::JSON, list.into()))
+        let (store, namespace) = (self.store, &self.resource.namespace);
+        let deleted = store.delete_collection(namespace, &selection, &list_options, &options);
+        self.listed(deleted.await?)
     }
 
     /// The options of a delete: the body's where there is one, else the query's.
@@ -69,23 +64,37 @@ impl Call<'_> {
         let sent = if body.is_empty() {
             self.query_options()
         } else {
-            decode::require_json(self.headers)?;
-            serde_json::from_slice(&body)
-                .map_err(|e| ApiError::bad_request(format!("cannot decode DeleteOptions: {e}")))?
+            sent_options(self.headers, &body)?
         };
         let SentOptions {
             kind,
             preconditions,
             propagation_policy,
             orphan_dependents,
-            dry_run: dry,
+            dry_run,
+            grace_period_seconds: _,
         } = sent;
         if !matches!(kind.as_str(), "" | "DeleteOptions") {
             return Err(ApiError::bad_request(format!(
                 "the body of a delete must be DeleteOptions, not {kind}"
             )));
         }
-        let dry: Vec<&str> = dry.iter().map(String::as_str).collect();
+        let mut errors = Vec::new();
+        let policy = policy(
+            propagation_policy.as_deref(),
+            orphan_dependents,
+            &mut errors,
+        );
+        let dry: Vec<&str> = dry_run.iter().map(String::as_str).collect();
+        let dry_run = options::dry_run(&dry, &mut errors);
+        if !errors.is_empty() {
+            return Err(ApiError::invalid(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                &errors,
+            ));
+        }
         let Preconditions {
             uid,
             resource_version,
@@ -93,50 +102,65 @@ impl Call<'_> {
         Ok(DeleteOptions {
             uid,
             resource_version,
-            propagation_policy: policy(propagation_policy.as_deref(), orphan_dependents)?,
-            write: WriteOptions {
-                dry_run: dry_run(&dry)?,
-            },
+            propagation_policy: policy,
+            dry_run,
         })
     }
 
     fn query_options(&self) -> SentOptions {
-        let text = |key: &str| {
-            self.info
-                .parameter(key)
-                .filter(|v| !v.is_empty())
-                .map(str::to_owned)
-        };
-        let all = self.info.query.iter().filter(|(key, _)| key == "dryRun");
+        let text = |key: &str| self.info.parameter(key).map(str::to_owned);
+        let given = |key: &str| text(key).filter(|v| !v.is_empty());
         SentOptions {
-            kind: String::new(),
-            preconditions: None,
-            propagation_policy: text("propagationPolicy"),
-            orphan_dependents: text("orphanDependents").map(|v| v == "true"),
-            dry_run: all.map(|(_, value)| value.clone()).collect(),
+            preconditions: Some(Preconditions {
+                uid: text("uid"),
+                resource_version: text("resourceVersion"),
+            }),
+            propagation_policy: given("propagationPolicy"),
+            orphan_dependents: given("orphanDependents").map(|v| is_true(&v)),
+            dry_run: self
+                .info
+                .parameters("dryRun")
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            ..SentOptions::default()
         }
     }
+}
+
+fn sent_options(headers: &HeaderMap, body: &[u8]) -> Result<SentOptions, ApiError> {
+    let value = decode::body(headers, body, "DeleteOptions")?.value;
+    if !value.is_object() {
+        let why = "the body must be an object of the kind DeleteOptions";
+        return Err(ApiError::bad_request(why));
+    }
+    serde_json::from_value(value)
+        .map_err(|e| ApiError::bad_request(format!("cannot decode DeleteOptions: {e}")))
 }
 
 fn policy(
     policy: Option<&str>,
     orphan_dependents: Option<bool>,
-) -> Result<Option<PropagationPolicy>, ApiError> {
-    let invalid = |error| Err(ApiError::invalid("", "DeleteOptions", "", &[error]));
+    errors: &mut Vec<FieldError>,
+) -> Option<PropagationPolicy> {
     match (policy, orphan_dependents) {
-        (Some(policy), Some(_)) => invalid(FieldError::invalid(
-            "propagationPolicy",
-            &json!(policy),
-            "orphanDependents and deletionPropagation cannot be both set",
-        )),
-        (None, Some(true)) | (Some("Orphan"), None) => Ok(Some(PropagationPolicy::Orphan)),
-        (None, Some(false)) | (Some("Background"), None) => Ok(Some(PropagationPolicy::Background)),
-        (Some("Foreground"), None) => Ok(Some(PropagationPolicy::Foreground)),
-        (None, None) => Ok(None),
-        (Some(other), None) => invalid(FieldError::not_supported(
-            "propagationPolicy",
-            &json!(other),
-            &["Foreground", "Background", "Orphan", ""],
-        )),
+        (Some(policy), Some(_)) => {
+            errors.push(FieldError::invalid(
+                "propagationPolicy",
+                &json!(policy),
+                "orphanDependents and deletionPropagation cannot be both set",
+            ));
+            None
+        }
+        (None, Some(true)) | (Some("Orphan"), None) => Some(PropagationPolicy::Orphan),
+        (None, Some(false)) | (Some("Background"), None) => Some(PropagationPolicy::Background),
+        (Some("Foreground"), None) => Some(PropagationPolicy::Foreground),
+        (None, None) => None,
+        (Some(other), None) => {
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
+            let error = FieldError::not_supported("propagationPolicy", &json!(other), &supported);
+            errors.push(error);
+            None
+        }
     }
 }

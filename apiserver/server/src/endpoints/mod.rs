@@ -4,13 +4,14 @@
 
 mod decode;
 mod delete;
+mod options;
 mod read;
 mod watch;
 mod write;
 
 use std::sync::Arc;
 
-use apimachinery::{ApiError, FieldError, table::IncludeObject};
+use apimachinery::{ApiError, StatusReason, table::IncludeObject};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -18,10 +19,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    authorization::{Authorizer, authorize},
     limits::Place,
-    negotiation::{self, Representation},
-    registry::{FieldValidation, Store, Subresource, WriteOptions},
-    request::{RequestInfo, ResourceRequest},
+    negotiation::Representation,
+    registry::{Store, Subresource},
+    request::{RequestInfo, ResourceRequest, UserInfo},
     response::{self, Body},
 };
 
@@ -31,6 +33,9 @@ pub(crate) struct Call<'a> {
     pub(crate) info: &'a RequestInfo,
     pub(crate) resource: &'a ResourceRequest,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) user: &'a UserInfo,
+    pub(crate) authorizer: &'a dyn Authorizer,
+    pub(crate) representation: Representation,
     pub(crate) shutdown: &'a CancellationToken,
 }
 
@@ -84,56 +89,48 @@ impl Call<'_> {
         }
     }
 
-    fn write_options(&self) -> Result<WriteOptions, ApiError> {
-        let values = self.info.query.iter().filter(|(key, _)| key == "dryRun");
-        let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
-        dry_run(&values).map(|dry_run| WriteOptions { dry_run })
-    }
-
-    fn field_validation(&self) -> Result<FieldValidation, ApiError> {
-        FieldValidation::parse(self.info.parameter("fieldValidation").unwrap_or_default())
-    }
-
     /// One object in the representation that the client asked for.
     fn object(&self, status: StatusCode, object: bytes::Bytes) -> Result<Response<Body>, ApiError> {
-        let representation = negotiation::representation(self.headers)?;
-        if representation == Representation::Object {
-            return Ok(response::bytes(status, response::JSON, object));
-        }
-        let object: Value = serde_json::from_slice(&object).map_err(ApiError::internal)?;
-        let shown = match representation {
-            Representation::Table => {
-                let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-                let row = self
-                    .store
-                    .table()
-                    .row(&object, self.include()?, Timestamp::now());
-                self.store.table().table(&metadata, &[row])
+        let (representation, version) = match self.representation {
+            Representation::Object => {
+                let mut line = Vec::with_capacity(object.len() + 1);
+                line.extend_from_slice(&object);
+                line.push(b'\n');
+                return Ok(response::bytes(status, response::JSON, line.into()));
             }
-            _ => apimachinery::table::partial_object_metadata(&object),
+            Representation::PartialObjectMetadata { is_list: true, .. } => {
+                return Err(ApiError::new(
+                    StatusReason::NotAcceptable,
+                    "you requested PartialObjectMetadataList, but the requested object is not a list",
+                ));
+            }
+            Representation::PartialObjectMetadata { version, .. } => (None, version),
+            Representation::Table(version) => (Some(self.include()?), version),
         };
+        let object: Value = serde_json::from_slice(&object).map_err(ApiError::internal)?;
+        let mut shown = match representation {
+            Some(include) => {
+                let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+                let table = self.store.table();
+                let row = table.row(&object, include, Timestamp::now());
+                table.table(&metadata, &[row])
+            }
+            None => apimachinery::table::partial_object_metadata(&object),
+        };
+        set_meta_version(&mut shown, version);
         Ok(response::json(status, &shown))
+    }
+
+    /// Whether the user may create what an apply finds absent.
+    async fn authorize_create(&self) -> Result<(), ApiError> {
+        let mut info = self.info.clone();
+        "create".clone_into(&mut info.verb);
+        authorize(self.authorizer, self.user, &info).await
     }
 
     fn include(&self) -> Result<IncludeObject, ApiError> {
         IncludeObject::parse(self.info.parameter("includeObject").unwrap_or_default())
             .map_err(ApiError::bad_request)
-    }
-}
-
-/// Whether a write is only tried: every value must be `All`.
-fn dry_run(values: &[&str]) -> Result<bool, ApiError> {
-    match values.iter().find(|value| **value != "All") {
-        None => Ok(!values.is_empty()),
-        Some(other) => {
-            let error = FieldError::not_supported("dryRun", &json!(other), &["All"]);
-            Err(ApiError::invalid(
-                "meta.k8s.io",
-                "CreateOptions",
-                "",
-                &[error],
-            ))
-        }
     }
 }
 
@@ -144,5 +141,19 @@ fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(http::header::WARNING, value);
         }
+    }
+}
+
+/// Says the version of `meta.k8s.io` that the client asked for.
+fn set_meta_version(shown: &mut Value, version: &str) {
+    shown["apiVersion"] = json!(format!("meta.k8s.io/{version}"));
+    let rows = shown.get_mut("rows").and_then(Value::as_array_mut);
+    let objects = rows.into_iter().flatten().map(|row| &mut row["object"]);
+    for object in objects.filter(|object| object["kind"] == "PartialObjectMetadata") {
+        object["apiVersion"] = json!(format!("meta.k8s.io/{version}"));
+    }
+    let items = shown.get_mut("items").and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten() {
+        item["apiVersion"] = json!(format!("meta.k8s.io/{version}"));
     }
 }

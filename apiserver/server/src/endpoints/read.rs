@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use apimachinery::{ApiError, ListOptions};
+use apimachinery::{ApiError, ListOptions, StatusReason};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::{Call, set_meta_version};
 use crate::{
     cacher::{Entry, Selection},
-    negotiation::{self, Representation},
+    negotiation::Representation,
     registry::ListResult,
     response::{self, Body},
 };
@@ -27,44 +27,51 @@ impl Call<'_> {
     }
 
     pub(super) async fn list(&self) -> Result<Response<Body>, ApiError> {
-        let representation = negotiation::representation(self.headers)?;
         let options = ListOptions::from_query(&self.info.query)?;
         let selection = Selection::from_options(&options, self.store.definition())?;
-        let found = self
-            .store
-            .list(&self.resource.namespace, &selection, &options)
-            .await?;
+        let namespace = &self.resource.namespace;
+        let found = self.store.list(namespace, &selection, &options).await?;
+        self.listed(found)
+    }
+
+    /// A list in the representation that the client asked for.
+    pub(super) fn listed(&self, found: ListResult) -> Result<Response<Body>, ApiError> {
         let metadata = list_metadata(&found);
-        match representation {
+        let decoded = found.entries.iter().map(decoded);
+        let (mut shown, version) = match self.representation {
             Representation::Object => {
                 let head = self.list_head(&metadata);
-                Ok(response::list(head, found.entries))
+                return Ok(response::list(head, found.entries));
             }
-            Representation::Table => {
+            Representation::Table(version) => {
                 let (include, now) = (self.include()?, Timestamp::now());
                 let table = self.store.table();
-                let row = |object: Value| table.row(&object, include, now);
-                let rows = found.entries.iter().map(|e| decoded(e).map(row));
+                let rows = decoded.map(|o| o.map(|o| table.row(&o, include, now)));
                 let rows = rows.collect::<Result<Vec<_>, _>>()?;
-                Ok(response::json(
-                    StatusCode::OK,
-                    &table.table(&metadata, &rows),
-                ))
+                (table.table(&metadata, &rows), version)
             }
-            Representation::PartialObjectMetadata => {
+            Representation::PartialObjectMetadata { version, is_list } => {
+                if !is_list {
+                    return Err(ApiError::new(
+                        StatusReason::NotAcceptable,
+                        "you requested PartialObjectMetadata, but the requested object is a list",
+                    ));
+                }
                 let partial = |o: Value| apimachinery::table::partial_object_metadata(&o);
-                let items = found.entries.iter().map(|e| decoded(e).map(partial));
+                let items = decoded.map(|o| o.map(partial));
                 let list = json!({
-                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                    "kind": "PartialObjectMetadataList",
                     "metadata": metadata, "items": items.collect::<Result<Vec<_>, _>>()?,
                 });
-                Ok(response::json(StatusCode::OK, &list))
+                (list, version)
             }
-        }
+        };
+        set_meta_version(&mut shown, version);
+        Ok(response::json(StatusCode::OK, &shown))
     }
 
     /// A list of whole objects up to its first item.
-    pub(super) fn list_head(&self, metadata: &Value) -> String {
+    fn list_head(&self, metadata: &Value) -> String {
         let definition = self.store.definition();
         format!(
             "{{\"apiVersion\":{},\"kind\":{},\"metadata\":{metadata},\"items\":[",

@@ -14,7 +14,7 @@ use super::Call;
 use crate::{
     cacher::{Conversion, Entry, Selection, View, WatchParameters, WatchStart, Watcher},
     limits::Place,
-    negotiation::{self, Representation},
+    negotiation::Representation,
     registry::Store,
     response::{self, Body},
 };
@@ -27,23 +27,22 @@ const TIMEOUT_SECONDS_MAX: u64 = 24 * 3600;
 
 impl Call<'_> {
     pub(super) async fn watch(&self, place: Place) -> Result<Response<Body>, ApiError> {
-        let representation = negotiation::representation(self.headers)?;
         let options = ListOptions::from_query(&self.info.query)?;
         let selection = Selection::from_options(&options, self.store.definition())?;
         self.store
             .wait_for(options.resource_version, "watch")
             .await?;
-        let view = match representation {
+        let view = match self.representation {
             Representation::Object => {
                 let definition = self.store.definition();
                 let kind = definition.names.kind.clone();
                 View::Object(Arc::new((definition.api_version(), kind)))
             }
-            Representation::Table => View::Converted(Arc::new(TableView {
+            Representation::Table(_) => View::Converted(Arc::new(TableView {
                 store: Arc::clone(self.store),
                 include: self.include()?,
             })),
-            Representation::PartialObjectMetadata => View::Converted(Arc::new(MetadataView)),
+            Representation::PartialObjectMetadata { .. } => View::Converted(Arc::new(MetadataView)),
         };
         let seconds = options
             .timeout_seconds

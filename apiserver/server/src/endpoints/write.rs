@@ -1,25 +1,33 @@
 //! Create, update and patch.
 
-use apimachinery::{ApiError, Object};
-use bytes::Bytes;
+use apimachinery::{ApiError, Object, decode::Decoded};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::{Call, add_warnings, decode};
+use super::{
+    Call, decode,
+    options::{OptionsKind, SentOptions},
+};
 use crate::{
-    registry::{Patch, Subresource},
+    registry::{Apply, FieldValidation, Patch, Subresource, Written},
     response::Body,
 };
 
+/// What a PATCH may have as its content type. Unlike others, these are compared as they are written.
+const PATCH_TYPES: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
+const JSON_PATCH: &str = "application/json-patch+json";
+
 impl Call<'_> {
     pub(super) async fn create(&self, body: Incoming) -> Result<Response<Body>, ApiError> {
-        let options = self.write_options()?;
-        let (object, warnings) = self.sent_object(body).await?;
+        let options = SentOptions::read(OptionsKind::Create, self.info, self.headers)?;
+        let (object, warnings) = self.sent_object(body, "", options.validation).await?;
         let created = self
             .store
-            .create(&self.resource.namespace, object, options)
+            .create(&self.resource.namespace, object, &options.write)
             .await?;
-        self.written(StatusCode::CREATED, created, &warnings)
+        self.written(created, warnings)
     }
 
     pub(super) async fn update(
@@ -27,14 +35,14 @@ impl Call<'_> {
         body: Incoming,
         subresource: Subresource,
     ) -> Result<Response<Body>, ApiError> {
-        let options = self.write_options()?;
+        let options = SentOptions::read(OptionsKind::Update, self.info, self.headers)?;
         let (namespace, name) = self.named()?;
-        let (object, warnings) = self.sent_object(body).await?;
+        let (object, warnings) = self.sent_object(body, name, options.validation).await?;
         let updated = self
             .store
-            .update(namespace, name, object, subresource, options)
+            .update(namespace, name, object, subresource, &options.write)
             .await?;
-        self.written(StatusCode::OK, updated, &warnings)
+        self.written(updated, warnings)
     }
 
     pub(super) async fn patch(
@@ -42,16 +50,38 @@ impl Call<'_> {
         body: Incoming,
         subresource: Subresource,
     ) -> Result<Response<Body>, ApiError> {
-        let (options, validation) = (self.write_options()?, self.field_validation()?);
-        let (namespace, name) = self.named()?;
         let content_type = decode::content_type(self.headers);
-        let patch = Patch::decode(&content_type, &decode::read(body).await?)?;
+        let kind = match content_type {
+            "application/apply-patch+yaml" => OptionsKind::Apply,
+            JSON_PATCH | "application/merge-patch+json" => OptionsKind::Patch,
+            _ => return Err(decode::unsupported_media_type(PATCH_TYPES)),
+        };
+        let options = SentOptions::read(kind, self.info, self.headers)?;
+        let (namespace, name) = self.named()?;
+        let body = decode::read(body).await?;
+        if kind == OptionsKind::Apply {
+            let (apply, warnings) = sent_apply(&body, &options)?;
+            let may_create = || self.authorize_create();
+            let (store, write) = (self.store, &options.write);
+            let applied = store.apply(namespace, name, &apply, subresource, write, may_create);
+            return self.written(applied.await?, warnings);
+        }
+        let (patch, warnings) = if content_type == JSON_PATCH {
+            (Patch::json(&body)?, Vec::new())
+        } else {
+            let Decoded { value, duplicates } = apimachinery::decode::json(&body)
+                .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+            let warnings = duplicate_fields(&duplicates, options.validation)?;
+            (Patch::merge(value)?, warnings)
+        };
+        let SentOptions {
+            write, validation, ..
+        } = &options;
         let patched = self
             .store
-            .patch(namespace, name, &patch, subresource, validation, options)
+            .patch(namespace, name, &patch, subresource, *validation, write)
             .await;
-        let (patched, warnings) = patched?;
-        self.written(StatusCode::OK, patched, &warnings)
+        self.written(patched?, warnings)
     }
 
     /// Namespace and name of the object that the URL names.
@@ -64,25 +94,69 @@ impl Call<'_> {
 
     /// The object in the body, without the fields that the schema does not know, and the warnings
     /// about those.
-    async fn sent_object(&self, body: Incoming) -> Result<(Object, Vec<String>), ApiError> {
-        decode::require_json(self.headers)?;
-        let validation = self.field_validation()?;
+    async fn sent_object(
+        &self,
+        body: Incoming,
+        name: &str,
+        validation: FieldValidation,
+    ) -> Result<(Object, Vec<String>), ApiError> {
+        let kind = &self.store.definition().names.kind;
         let body = decode::read(body).await?;
-        let mut object = decode::object(&body, &self.store.definition().names.kind)?;
+        let Decoded { value, duplicates } = decode::body(self.headers, &body, kind)?;
+        decode::require_type(&value, &body, kind)?;
+        let mut object =
+            Object::from_value(value).map_err(|e| decode::cannot_handle(self.store, &e))?;
         self.store
-            .check_body(&self.resource.namespace, &self.resource.name, &object)?;
-        let warnings = self.store.check_fields(&mut object, validation)?;
+            .check_body(&self.resource.namespace, name, &object)?;
+        let warnings = self
+            .store
+            .check_fields(&mut object, &duplicates, validation)?;
         Ok((object, warnings))
     }
 
     fn written(
         &self,
-        status: StatusCode,
-        object: Bytes,
-        warnings: &[String],
+        written: Written,
+        mut warnings: Vec<String>,
     ) -> Result<Response<Body>, ApiError> {
-        let mut response = self.object(status, object)?;
-        add_warnings(&mut response, warnings);
+        let status = if written.created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        let mut response = self.object(status, written.object)?;
+        warnings.extend(written.warnings);
+        super::add_warnings(&mut response, &warnings);
         Ok(response)
+    }
+}
+
+fn sent_apply(body: &[u8], options: &SentOptions) -> Result<(Apply, Vec<String>), ApiError> {
+    let no_yaml = |e| ApiError::bad_request(format!("error decoding YAML: {e}"));
+    let Decoded { value, duplicates } = apimachinery::decode::yaml(body).map_err(no_yaml)?;
+    let warnings = duplicate_fields(&duplicates, options.validation)?;
+    let object = Object::from_value(value).map_err(no_yaml)?;
+    let force = options.force;
+    Ok((Apply { object, force }, warnings))
+}
+
+/// What the client is told about keys that stood twice in a patch.
+fn duplicate_fields(
+    duplicates: &[String],
+    validation: FieldValidation,
+) -> Result<Vec<String>, ApiError> {
+    let texts = duplicates
+        .iter()
+        .map(|path| format!("duplicate field \"{path}\""));
+    match validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Strict if !duplicates.is_empty() => {
+            let list: Vec<String> = texts.collect();
+            Err(ApiError::bad_request(format!(
+                "error decoding patch: {}",
+                list.join(", ")
+            )))
+        }
+        FieldValidation::Strict | FieldValidation::Warn => Ok(texts.collect()),
     }
 }

@@ -4,30 +4,64 @@ use apimachinery::{ApiError, FieldError, Object, StatusReason, names::generate_n
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
-use storage::{Revision, StorageError};
+use storage::StorageError;
 
-use super::{Store, WriteOptions, strategy};
+use super::{Store, WriteOptions, Written, prepare};
 
 /// How often a generated name is tried, as upstream's `maxNameGenerationCreateAttempts`.
 const NAME_ATTEMPTS: u32 = 8;
+
+/// Who keeps `metadata.managedFields` of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldOwnership {
+    /// The write's manager owns what it changes.
+    Track,
+    /// An apply has settled it already.
+    Settled,
+}
 
 impl Store {
     /// Creates an object and gives its served bytes.
     ///
     /// # Errors
-    /// 409 for a name that is taken, 422 for an object that breaks a rule.
+    /// 404 or 403 for a namespace that takes no objects, 409 for a name that is taken, 422 for an
+    /// object that breaks a rule.
     pub async fn create(
         &self,
         namespace: &str,
+        object: Object,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        self.create_owned(namespace, object, options, FieldOwnership::Track)
+            .await
+    }
+
+    pub(super) async fn create_owned(
+        &self,
+        namespace: &str,
         mut object: Object,
-        options: WriteOptions,
-    ) -> Result<Bytes, ApiError> {
-        if !matches!(object.resource_version(), "" | "0") {
+        options: &WriteOptions,
+        ownership: FieldOwnership,
+    ) -> Result<Written, ApiError> {
+        // A version that is no number was never anybody's, and is dropped as upstream drops it.
+        let version = object.resource_version().parse::<u64>();
+        if ownership == FieldOwnership::Track && version.is_ok_and(|version| version != 0) {
             return Err(ApiError::bad_request(
                 "resourceVersion should not be set on objects to be created",
             ));
         }
-        strategy::prepare_for_create(&self.definition, &mut object, namespace, Timestamp::now());
+        if self.definition.is_namespaced() {
+            self.namespaces
+                .check_create(namespace, &self.resource, object.name())
+                .await?;
+        }
+        let now = Timestamp::now();
+        prepare::for_create(&self.definition, &mut object, namespace, now);
+        self.strategy.prepare_for_create(&mut object);
+        if ownership == FieldOwnership::Track {
+            self.field_manager
+                .update(None, &mut object, &options.manager, "", now);
+        }
         let base = object.metadata_str("generateName").to_owned();
         let generated = object.name().is_empty() && !base.is_empty();
         for _ in 0..NAME_ATTEMPTS {
@@ -35,69 +69,69 @@ impl Store {
                 let name = generate_name(&base, &mut rand::rng());
                 object.set_metadata_field("name", Some(json!(name)));
             }
-            let errors = strategy::validate(&self.definition, &object);
+            let errors = self.validate(&object);
             if !errors.is_empty() {
                 return Err(self.invalid(object.name(), &errors));
             }
-            match self
-                .write_new(namespace, &object, Self::encode(&object)?, options)
-                .await
-            {
+            self.strategy.canonicalize(&mut object);
+            match self.write_new(namespace, &object, options).await? {
                 Err(StorageError::AlreadyExists(_)) if generated => {}
                 Err(StorageError::AlreadyExists(key)) => {
                     return Err(self.taken(&key, object.name()).await);
                 }
                 Err(error) => return Err(self.storage_error(error, "create", object.name())),
-                Ok((bytes, revision)) => return self.served(&bytes, revision),
+                Ok(bytes) => {
+                    return Ok(Written {
+                        object: bytes,
+                        created: true,
+                        warnings: self.warnings_on_create(&object),
+                    });
+                }
             }
         }
         Err(ApiError::already_exists(self.resource(), object.name()).with_retry_after(1))
     }
 
     /// Creates an object with its status, unless there is one of this name: for the records that a
-    /// server brings along.
+    /// server brings along. Its namespace need not exist.
     ///
     /// # Errors
-    /// As [`Store::create`].
+    /// 422 for an object that breaks a rule, or an error of the store.
     pub async fn seed(&self, namespace: &str, mut object: Object) -> Result<(), ApiError> {
         let status = object.get("status").cloned();
-        strategy::prepare_for_create(&self.definition, &mut object, namespace, Timestamp::now());
+        prepare::for_create(&self.definition, &mut object, namespace, Timestamp::now());
         object.set("status", status);
-        let errors = strategy::validate(&self.definition, &object);
+        let errors = self.validate(&object);
         if !errors.is_empty() {
             return Err(self.invalid(object.name(), &errors));
         }
-        match self
-            .write_new(
-                namespace,
-                &object,
-                Self::encode(&object)?,
-                WriteOptions::default(),
-            )
-            .await
-        {
+        let options = WriteOptions::default();
+        match self.write_new(namespace, &object, &options).await? {
             Ok(_) | Err(StorageError::AlreadyExists(_)) => Ok(()),
             Err(error) => Err(self.storage_error(error, "create", object.name())),
         }
     }
 
+    /// The served bytes of a new object; without a resource version when it was only tried.
     async fn write_new(
         &self,
         namespace: &str,
         object: &Object,
-        bytes: Bytes,
-        options: WriteOptions,
-    ) -> Result<(Bytes, Revision), StorageError> {
+        options: &WriteOptions,
+    ) -> Result<Result<Bytes, StorageError>, ApiError> {
+        let bytes = Self::encode(object)?;
         let key = self.key(namespace, object.name());
-        let revision = if options.dry_run {
-            if self.storage.get(key.clone()).await?.is_some() {
-                return Err(StorageError::AlreadyExists(key));
-            }
-            self.storage.current_revision().await?
-        } else {
-            self.storage.create(key, bytes.clone()).await?
-        };
-        Ok((bytes, revision))
+        if options.dry_run {
+            return Ok(match self.storage.get(key.clone()).await {
+                Ok(Some(_)) => Err(StorageError::AlreadyExists(key)),
+                Ok(None) => Ok(bytes),
+                Err(error) => Err(error),
+            });
+        }
+        match self.storage.create(key, bytes.clone()).await {
+            Ok(revision) => self.served(&bytes, revision).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// 409, with a hint when the name is only taken by an object on its way out.
@@ -108,12 +142,10 @@ impl Store {
             .is_ok_and(|c| c.object.is_terminating());
         let error = ApiError::already_exists(self.resource(), name);
         if terminating {
-            return ApiError::new(
-                StatusReason::AlreadyExists,
-                format!("object is being deleted: {error}"),
-            );
+            error.with_message_prefix("object is being deleted: ")
+        } else {
+            error
         }
-        error
     }
 
     /// The rules that the URL sets for a body: same kind, same namespace, same name.
@@ -122,29 +154,94 @@ impl Store {
     /// 400 with the sentence that upstream uses; 422 for another kind.
     pub fn check_body(&self, namespace: &str, name: &str, object: &Object) -> Result<(), ApiError> {
         let expected = self.definition.api_version();
-        if !object.api_version().is_empty() && object.api_version() != expected {
+        if object.api_version() != expected {
             return Err(ApiError::bad_request(format!(
                 "the API version in the data ({}) does not match the expected API version ({expected})",
                 object.api_version()
             )));
         }
-        let kind = &self.definition.names.kind;
-        if !object.kind().is_empty() && object.kind() != kind {
-            let detail = format!("must be {kind}");
-            let error = FieldError::invalid("kind", &json!(object.kind()), detail);
-            return Err(self.invalid(object.name(), &[error]));
-        }
+        self.check_kind(object)?;
         if !object.namespace().is_empty() && object.namespace() != namespace {
             return Err(ApiError::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ));
         }
-        if !name.is_empty() && object.name() != name {
-            return Err(ApiError::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                object.name()
-            )));
+        if name.is_empty() || object.name() == name {
+            return Ok(());
         }
-        Ok(())
+        let found = object.name();
+        Err(ApiError::bad_request(if found.is_empty() {
+            format!(
+                "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            )
+        } else {
+            format!("the name of the object ({found}) does not match the name on the URL ({name})")
+        }))
     }
+
+    /// # Errors
+    /// 422 for an object of another kind or version of the group.
+    pub(super) fn check_kind(&self, object: &Object) -> Result<(), ApiError> {
+        let (group, _) = object.api_version().split_once('/').unwrap_or_default();
+        let expected = self.definition.api_version();
+        let kind = &self.definition.names.kind;
+        let error = if object.kind() != kind {
+            FieldError::invalid("kind", &json!(object.kind()), format!("must be {kind}"))
+        } else if object.api_version() != expected {
+            let found = json!(object.api_version());
+            FieldError::invalid("apiVersion", &found, format!("must be {expected}"))
+        } else {
+            return Ok(());
+        };
+        Err(ApiError::invalid(
+            group,
+            object.kind(),
+            object.name(),
+            &[error],
+        ))
+    }
+
+    /// Every rule that a new object breaks.
+    fn validate(&self, object: &Object) -> Vec<FieldError> {
+        let mut errors = self.validate_shape(object);
+        errors.extend(self.strategy.validate(object));
+        errors
+    }
+
+    /// The rules of metadata and schema.
+    pub(super) fn validate_shape(&self, object: &Object) -> Vec<FieldError> {
+        let namespaced = self.definition.is_namespaced();
+        let mut errors = apimachinery::validation::validate_object_meta(object, namespaced);
+        errors.extend(self.definition.schema.validate(object.fields()));
+        errors
+    }
+
+    fn warnings_on_create(&self, object: &Object) -> Vec<String> {
+        let mut warnings = finalizer_warnings(object, |_| true);
+        warnings.extend(self.strategy.warnings_on_create(object));
+        warnings
+    }
+}
+
+/// What upstream says about finalizers without a domain.
+pub(super) fn finalizer_warnings(object: &Object, is_new: impl Fn(&str) -> bool) -> Vec<String> {
+    let known = ["orphan", "foregroundDeletion"];
+    let mut bare: Vec<&str> = object
+        .finalizers()
+        .filter(|f| !f.contains('/') && !known.contains(f) && is_new(f))
+        .collect();
+    bare.sort_unstable();
+    bare.dedup();
+    let warning = |finalizer: &str| {
+        format!(
+            "metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name to avoid \
+             accidental conflicts with other finalizer writers"
+        )
+    };
+    bare.into_iter().map(warning).collect()
+}
+
+/// A reason that says only this much: the write has to be tried again.
+pub(super) fn is_conflict(error: &ApiError) -> bool {
+    error.reason() == StatusReason::Conflict
 }

@@ -1,12 +1,12 @@
 //! Delete and deletecollection.
 
-use apimachinery::{ApiError, Object};
+use apimachinery::{ApiError, GroupResource, ListOptions, Object};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use storage::{Revision, StorageError};
+use storage::StorageError;
 
-use super::{Current, Store, WriteOptions, strategy};
+use super::{Current, ListResult, Store, prepare};
 use crate::cacher::Selection;
 
 /// How often a delete without preconditions is tried against concurrent writers.
@@ -24,7 +24,7 @@ pub struct DeleteOptions {
     /// What happens to dependents.
     pub propagation_policy: Option<PropagationPolicy>,
     /// Do everything but delete.
-    pub write: WriteOptions,
+    pub dry_run: bool,
 }
 
 /// What the garbage collector does with the dependents of a deleted object.
@@ -79,31 +79,26 @@ impl Store {
     }
 
     /// Deletes the selected objects of a namespace, one after the other, and gives those that were
-    /// there.
+    /// there; a page of them where the options limit the list.
     ///
     /// # Errors
-    /// The first error that is not about an object which is gone already.
+    /// As [`Store::list`], and the first error that is not about an object which is gone already.
     pub async fn delete_collection(
         &self,
         namespace: &str,
         selection: &Selection,
+        list: &ListOptions,
         options: &DeleteOptions,
-    ) -> Result<(Vec<Bytes>, Revision), ApiError> {
-        self.wait_for_current("deletecollection").await?;
-        let (entries, revision) = self.cacher.list(&self.prefix(namespace), selection);
-        for entry in &entries {
-            let result = self
-                .delete(&entry.header.namespace, &entry.header.name, options)
-                .await;
-            match result {
+    ) -> Result<ListResult, ApiError> {
+        let found = self.list(namespace, selection, list).await?;
+        for entry in &found.entries {
+            let (namespace, name) = (&entry.header.namespace, &entry.header.name);
+            match self.delete(namespace, name, options).await {
                 Err(error) if error.code() != 404 => return Err(error),
                 _ => {}
             }
         }
-        Ok((
-            entries.iter().map(|entry| entry.served()).collect(),
-            revision,
-        ))
+        Ok(found)
     }
 
     fn check_preconditions(
@@ -112,19 +107,24 @@ impl Store {
         current: &Current,
         options: &DeleteOptions,
     ) -> Result<(), ApiError> {
-        let has_uid = current.object.uid();
-        let has_version = current.revision.to_string();
-        let failed = match (&options.uid, &options.resource_version) {
-            (Some(uid), _) if uid != has_uid => {
-                format!("UID in precondition: {uid}, UID in object meta: {has_uid}")
-            }
-            (_, Some(version)) if *version != has_version => format!(
-                "ResourceVersion in precondition: {version}, ResourceVersion in object meta: {has_version}"
+        let (uid, version) = (current.object.uid(), current.revision.to_string());
+        let why = match (&options.uid, &options.resource_version) {
+            (Some(wanted), _) if wanted != uid => format!(
+                "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). \
+                 The object might have been deleted and then recreated"
+            ),
+            (_, Some(wanted)) if *wanted != version => format!(
+                "the ResourceVersion in the precondition ({wanted}) does not match the \
+                 ResourceVersion in record ({version}). The object might have been modified"
             ),
             _ => return Ok(()),
         };
-        let why = format!("Precondition failed: {failed}");
-        Err(ApiError::conflict(self.resource(), name, &why))
+        // Upstream names the kind here, not the plural.
+        let kind = GroupResource {
+            group: self.resource.group.clone(),
+            resource: self.definition.names.kind.clone(),
+        };
+        Err(ApiError::conflict(&kind, name, &why))
     }
 
     async fn try_delete(
@@ -141,14 +141,14 @@ impl Store {
         set_propagation_finalizers(&mut object, options.propagation_policy);
         let uid = object.uid().to_owned();
         if object.finalizers().next().is_none() {
-            if !options.write.dry_run {
+            if !options.dry_run {
                 self.storage.delete(key.to_owned(), revision).await?;
             }
             return Ok(Ok(Deleted::Gone { uid }));
         }
-        strategy::mark_deleted(&mut object, Timestamp::now());
+        prepare::mark_deleted(&mut object, Timestamp::now());
         let bytes = Bytes::from(object.encode_stored());
-        let written = if bytes == stored || options.write.dry_run {
+        let written = if bytes == stored || options.dry_run {
             revision
         } else {
             self.storage

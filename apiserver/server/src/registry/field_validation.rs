@@ -1,7 +1,6 @@
 //! What happens to fields that the schema does not know: `fieldValidation`.
 
-use apimachinery::{ApiError, FieldError, Object};
-use serde_json::json;
+use apimachinery::{ApiError, Object};
 
 use super::Store;
 
@@ -17,55 +16,34 @@ pub enum FieldValidation {
     Strict,
 }
 
-impl FieldValidation {
-    /// Reads the query parameter.
-    ///
-    /// # Errors
-    /// 422 for an unknown value.
-    pub fn parse(text: &str) -> Result<Self, ApiError> {
-        match text {
-            "" | "Warn" => Ok(Self::Warn),
-            "Ignore" => Ok(Self::Ignore),
-            "Strict" => Ok(Self::Strict),
-            other => {
-                let supported = ["", "Ignore", "Strict", "Warn"];
-                let error = FieldError::not_supported("fieldValidation", &json!(other), &supported);
-                Err(ApiError::invalid(
-                    "meta.k8s.io",
-                    "CreateOptions",
-                    "",
-                    &[error],
-                ))
-            }
-        }
-    }
-}
-
 impl Store {
-    /// Drops the fields that the schema does not know and gives the warnings for the client.
+    /// Drops the fields that the schema does not know and gives the warnings for the client; those
+    /// about keys that stood twice in the body come first.
     ///
     /// # Errors
     /// 400 that names them all when the validation is strict.
     pub fn check_fields(
         &self,
         object: &mut Object,
+        duplicates: &[String],
         validation: FieldValidation,
     ) -> Result<Vec<String>, ApiError> {
         let unknown = self.definition.schema.prune(object.fields_mut());
-        let texts = unknown
+        let duplicates = duplicates
             .iter()
-            .map(|path| format!("unknown field \"{path}\""));
+            .map(|p| format!("duplicate field \"{p}\""));
+        let unknown = unknown.iter().map(|p| format!("unknown field \"{p}\""));
+        let texts: Vec<String> = duplicates.chain(unknown).collect();
         match validation {
             FieldValidation::Ignore => Ok(Vec::new()),
-            FieldValidation::Warn => Ok(texts.collect()),
-            FieldValidation::Strict if unknown.is_empty() => Ok(Vec::new()),
+            FieldValidation::Warn => Ok(texts),
+            FieldValidation::Strict if texts.is_empty() => Ok(texts),
             FieldValidation::Strict => {
-                let list: Vec<String> = texts.collect();
                 let kind = &self.definition.names.kind;
                 Err(ApiError::bad_request(format!(
                     "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
                     self.definition.version,
-                    list.join(", ")
+                    texts.join(", ")
                 )))
             }
         }

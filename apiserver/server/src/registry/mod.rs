@@ -3,31 +3,41 @@
 //! Reads come from the watch cache, writes go to the store with an expected revision. Mirrors
 //! `k8s.io/apiserver/pkg/registry/generic/registry/store.go` and `pkg/registry/rest`.
 //!
-//! Known deviations: `metadata.managedFields` is not kept, since there is no server-side apply yet;
-//! a namespace is not looked up when an object is created in it.
+//! Known deviation: an update of an object that breaks a rule which came after it is refused, where
+//! upstream lets parts pass that the update does not change (ratcheting).
 
+mod apply;
 mod create;
 mod delete;
 mod error;
 mod field_validation;
 mod patch;
+mod prepare;
 mod read;
 mod strategy;
 mod update;
 
 use std::sync::Arc;
 
-use apimachinery::{ApiError, GroupResource, Object, ResourceDefinition, table::TableConverter};
+use apimachinery::{
+    ApiError, GroupResource, Object, ResourceDefinition, managed_fields::FieldManager,
+    table::TableConverter,
+};
 use bytes::Bytes;
 use storage::{Revision, Storage};
 use tokio_util::sync::CancellationToken;
 
-use crate::cacher::{Cacher, Codec};
+use crate::{
+    admission::Namespaces,
+    cacher::{Cacher, Codec},
+};
 
+pub use apply::Apply;
 pub use delete::{DeleteOptions, Deleted, PropagationPolicy};
 pub use field_validation::FieldValidation;
 pub use patch::Patch;
 pub use read::ListResult;
+pub use strategy::{SchemaOnly, Strategy};
 
 /// Largest object, encoded: patches add up, so the limit on bodies alone does not bound it.
 const OBJECT_MAX: usize = 3 * 1024 * 1024;
@@ -37,10 +47,13 @@ const OBJECT_MAX: usize = 3 * 1024 * 1024;
 pub struct Store {
     definition: ResourceDefinition,
     resource: GroupResource,
+    strategy: Arc<dyn Strategy>,
+    namespaces: Arc<dyn Namespaces>,
     storage: Arc<dyn Storage>,
     cacher: Arc<Cacher>,
     codec: Arc<Codec>,
     table: TableConverter,
+    field_manager: FieldManager,
 }
 
 /// Which part of an object a write is about.
@@ -53,10 +66,33 @@ pub enum Subresource {
 }
 
 /// How a write is to be done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
     /// Do everything but write.
     pub dry_run: bool,
+    /// Who owns the fields that the write sets.
+    pub manager: String,
+}
+
+/// An object that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The served bytes.
+    pub object: Bytes,
+    /// Whether there was none before.
+    pub created: bool,
+    /// What the client should know.
+    pub warnings: Vec<String>,
+}
+
+impl Subresource {
+    /// As `managedFields` and paths name it; empty for the object itself.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Status => "status",
+        }
+    }
 }
 
 impl Store {
@@ -66,26 +102,30 @@ impl Store {
     /// A sentence that names what is wrong with the definition.
     pub fn start(
         definition: ResourceDefinition,
+        strategy: Arc<dyn Strategy>,
+        namespaces: Arc<dyn Namespaces>,
         storage: Arc<dyn Storage>,
         shutdown: CancellationToken,
     ) -> Result<(Arc<Self>, tokio::task::JoinHandle<()>), String> {
         let table = TableConverter::new(&definition)?;
+        let field_manager = FieldManager::new(&definition);
         let resource = definition.group_resource();
         let prefix = format!("/{}/{}/", resource.group, resource.resource);
         let codec = Codec::new(&definition);
         let (cacher, feed) =
             Cacher::start(Arc::clone(&codec), Arc::clone(&storage), prefix, shutdown);
-        Ok((
-            Arc::new(Self {
-                definition,
-                resource,
-                storage,
-                cacher,
-                codec,
-                table,
-            }),
-            feed,
-        ))
+        let store = Arc::new(Self {
+            definition,
+            resource,
+            strategy,
+            namespaces,
+            storage,
+            cacher,
+            codec,
+            table,
+            field_manager,
+        });
+        Ok((store, feed))
     }
 
     /// What the resource is.
@@ -124,17 +164,23 @@ impl Store {
 
     /// The newest state of an object, from the store itself: what a write starts from.
     async fn current(&self, key: &str, name: &str) -> Result<Current, ApiError> {
+        let current = self.find(key, name).await?;
+        current.ok_or_else(|| ApiError::not_found(&self.resource, name))
+    }
+
+    /// As [`current`](Self::current), `None` when there is none.
+    async fn find(&self, key: &str, name: &str) -> Result<Option<Current>, ApiError> {
         let record = self.storage.get(key.to_owned()).await;
-        let record = record
-            .map_err(|e| self.storage_error(e, "get", name))?
-            .ok_or_else(|| ApiError::not_found(&self.resource, name))?;
+        let Some(record) = record.map_err(|e| self.storage_error(e, "get", name))? else {
+            return Ok(None);
+        };
         let object = Object::from_slice(&record.value)
             .map_err(|e| ApiError::internal(format!("the stored object {key:?} is broken: {e}")))?;
-        Ok(Current {
+        Ok(Some(Current {
             object,
             stored: record.value,
             revision: record.revision,
-        })
+        }))
     }
 
     /// The stored encoding of an object.
@@ -172,6 +218,16 @@ struct Current {
     object: Object,
     stored: Bytes,
     revision: Revision,
+}
+
+impl Current {
+    /// The object as clients see it: in this version, with its resource version.
+    fn as_served(&self, store: &Store) -> Object {
+        let mut object = self.object.clone();
+        object.set("apiVersion", Some(store.definition.api_version().into()));
+        object.set_metadata_field("resourceVersion", Some(self.revision.to_string().into()));
+        object
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,20 @@
 //! Patch: JSON patch and merge patch.
+//!
+//! Known deviation: operations on what is not there are refused, where upstream's library lets some
+//! pass; and the refusal says which operation failed.
 
-use apimachinery::{ApiError, Object, StatusReason};
-use bytes::Bytes;
+use apimachinery::{ApiError, FieldError, Object, StatusReason};
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::{FieldValidation, Store, Subresource, WriteOptions};
+use super::{
+    FieldValidation, Store, Subresource, WriteOptions, Written,
+    create::{FieldOwnership, is_conflict},
+    update::Change,
+};
 
 /// How often a patch without a resource version is tried, as upstream's `MaxRetryWhenPatchConflicts`.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 /// Most operations of one JSON patch, as upstream's `maxJSONPatchOperations`.
 const OPERATIONS_MAX: usize = 10_000;
 
@@ -26,52 +32,59 @@ pub enum Patch {
 }
 
 impl Patch {
-    /// Decodes a patch by its content type.
+    /// Decodes a JSON patch.
     ///
     /// # Errors
-    /// 415 for another type, 400 for a malformed document, 413 for too many operations.
-    pub fn decode(content_type: &str, body: &[u8]) -> Result<Self, ApiError> {
-        let malformed =
-            |e: serde_json::Error| ApiError::bad_request(format!("error decoding patch: {e}"));
-        match content_type {
-            "application/json-patch+json" => {
-                let patch: json_patch::Patch = serde_json::from_slice(body).map_err(malformed)?;
-                if patch.0.len() > OPERATIONS_MAX {
-                    return Err(ApiError::new(
-                        StatusReason::RequestEntityTooLarge,
-                        format!(
-                            "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
-                            patch.0.len()
-                        ),
-                    ));
-                }
-                Ok(Self::Json(patch))
-            }
-            "application/merge-patch+json" => {
-                let value: Value = serde_json::from_slice(body).map_err(malformed)?;
-                if !value.is_object() {
-                    return Err(ApiError::bad_request("a merge patch must be a JSON object"));
-                }
-                Ok(Self::Merge(value))
-            }
-            other => Err(ApiError::new(
-                StatusReason::UnsupportedMediaType,
+    /// 400 for what is no list, 413 for too many operations, 422 for one that is none.
+    pub fn json(body: &[u8]) -> Result<Self, ApiError> {
+        let operations: Vec<Value> = serde_json::from_slice(body)
+            .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+        if operations.len() > OPERATIONS_MAX {
+            return Err(ApiError::new(
+                StatusReason::RequestEntityTooLarge,
                 format!(
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json-patch+json, application/merge-patch+json; it was {other:?}"
+                    "Request entity too large: The allowed maximum operations in a JSON patch is \
+                     {OPERATIONS_MAX}, got {}",
+                    operations.len()
                 ),
-            )),
+            ));
+        }
+        let patch = serde_json::from_value(Value::Array(operations));
+        patch
+            .map(Self::Json)
+            .map_err(|e| Self::failed(&e.to_string()))
+    }
+
+    /// Takes a decoded merge patch.
+    ///
+    /// # Errors
+    /// 400 for what is no object.
+    pub fn merge(patch: Value) -> Result<Self, ApiError> {
+        if patch.is_object() {
+            Ok(Self::Merge(patch))
+        } else {
+            Err(ApiError::bad_request(
+                "Invalid JSON Patch: a merge patch must be a JSON object",
+            ))
         }
     }
 
-    fn apply(&self, object: &mut Value) -> Result<(), String> {
+    fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
         match self {
-            Self::Json(patch) => apply_operations(object, patch),
+            Self::Json(patch) => apply_operations(object, patch).map_err(|e| Self::failed(&e)),
             Self::Merge(patch) => {
                 json_patch::merge(object, patch);
                 Ok(())
             }
         }
+    }
+
+    /// 422 without causes, as upstream answers a patch that does not fit the object.
+    fn failed(why: &str) -> ApiError {
+        ApiError::new(
+            StatusReason::Invalid,
+            format!("the server rejected our request due to an error in our request: {why}"),
+        )
     }
 }
 
@@ -94,8 +107,8 @@ fn apply_operations(object: &mut Value, patch: &json_patch::Patch) -> Result<(),
 }
 
 impl Store {
-    /// Changes an object, or only its status, and gives its served bytes and the unknown fields
-    /// that the patch brought.
+    /// Changes an object, or only its status, and gives its served bytes; the unknown fields that
+    /// the patch brought are among the warnings.
     ///
     /// # Errors
     /// 404, 409 for an object that changed meanwhile, 422 for a result that breaks a rule.
@@ -106,43 +119,44 @@ impl Store {
         patch: &Patch,
         subresource: Subresource,
         validation: FieldValidation,
-        options: WriteOptions,
-    ) -> Result<(Bytes, Vec<String>), ApiError> {
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
         let key = self.key(namespace, name);
         let mut attempt = 1;
         loop {
             let current = self.current(&key, name).await?;
-            let bytes = self.served(&current.stored, current.revision)?;
-            let mut value: Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
-            let before = value.pointer("/metadata/resourceVersion").cloned();
-            patch
-                .apply(&mut value)
-                .map_err(|e| Self::patch_failed(&e))?;
-            let has_version = value.pointer("/metadata/resourceVersion").cloned() != before;
-            let mut object = Object::from_value(value).map_err(ApiError::bad_request)?;
+            let before = current.revision.to_string();
+            let mut value = current.as_served(self).into_value();
+            patch.apply(&mut value)?;
+            let mut object = Object::from_value(value).map_err(|e| no_object(&e))?;
+            let has_version = object.resource_version() != before;
+            self.check_kind(&object)?;
             self.check_body(namespace, name, &object)?;
-            let unknown = self.check_fields(&mut object, validation)?;
-            let written = self
-                .replace(key.clone(), name, current, object, subresource, options)
-                .await;
-            match written {
-                Err(error)
-                    if error.reason() == StatusReason::Conflict
-                        && !has_version
-                        && attempt < ATTEMPTS =>
-                {
+            let unknown = self.check_fields(&mut object, &[], validation)?;
+            let change = Change {
+                key: key.clone(),
+                name,
+                current,
+                object,
+                subresource,
+                ownership: FieldOwnership::Track,
+            };
+            match self.replace(change, options).await {
+                Err(error) if is_conflict(&error) && !has_version && attempt < ATTEMPTS => {
                     attempt += 1;
                 }
-                written => return Ok((written?, unknown)),
+                written => {
+                    let mut written = written?;
+                    written.warnings.splice(0..0, unknown);
+                    return Ok(written);
+                }
             }
         }
     }
+}
 
-    /// 422 without causes, as upstream answers a patch that does not fit the object.
-    fn patch_failed(why: &str) -> ApiError {
-        ApiError::new(
-            StatusReason::Invalid,
-            format!("the server rejected our request due to an error in our request: {why}"),
-        )
-    }
+/// 422 for a patch whose result is no object of Kubernetes.
+fn no_object(why: &str) -> ApiError {
+    let error = FieldError::invalid("patch", &Value::Null, why.to_owned());
+    ApiError::invalid("", "", "", &[error])
 }

@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Waits until the cache shows everything that was acknowledged before the call.
-    pub(super) async fn wait_for_current(&self, verb: &str) -> Result<(), ApiError> {
+    async fn wait_for_current(&self, verb: &str) -> Result<(), ApiError> {
         let revision = self.storage.current_revision().await;
         self.cacher
             .wait_until(revision.map_err(|e| self.storage_error(e, verb, ""))?)

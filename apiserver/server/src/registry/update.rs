@@ -1,10 +1,26 @@
 //! Update.
 
-use apimachinery::{ApiError, FieldError, FieldErrorKind, Object};
-use bytes::Bytes;
+use apimachinery::{
+    ApiError, FieldError, FieldErrorKind, Object, managed_fields::ignore_timestamps,
+};
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Current, Store, Subresource, WriteOptions, strategy};
+use super::{
+    Current, Store, Subresource, WriteOptions, Written,
+    create::{FieldOwnership, finalizer_warnings},
+    prepare,
+};
+
+/// A change of an object, made for one state of it.
+pub(super) struct Change<'a> {
+    pub(super) key: String,
+    pub(super) name: &'a str,
+    pub(super) current: Current,
+    pub(super) object: Object,
+    pub(super) subresource: Subresource,
+    pub(super) ownership: FieldOwnership,
+}
 
 impl Store {
     /// Replaces an object, or only its status, and gives its served bytes.
@@ -18,26 +34,12 @@ impl Store {
         &self,
         namespace: &str,
         name: &str,
-        object: Object,
-        subresource: Subresource,
-        options: WriteOptions,
-    ) -> Result<Bytes, ApiError> {
-        let key = self.key(namespace, name);
-        let current = self.current(&key, name).await?;
-        self.replace(key, name, current, object, subresource, options)
-            .await
-    }
-
-    /// The rest of an update, from the state that it was made for.
-    pub(super) async fn replace(
-        &self,
-        key: String,
-        name: &str,
-        current: Current,
         mut object: Object,
         subresource: Subresource,
-        options: WriteOptions,
-    ) -> Result<Bytes, ApiError> {
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        let key = self.key(namespace, name);
+        let current = self.current(&key, name).await?;
         if !object.uid().is_empty() && object.uid() != current.object.uid() {
             let why = format!(
                 "Precondition failed: UID in precondition: {}, UID in object meta: {}",
@@ -46,47 +48,115 @@ impl Store {
             );
             return Err(ApiError::conflict(self.resource(), name, &why));
         }
-        match object.resource_version() {
-            "" | "0" => return Err(self.version_required(name)),
-            version if version != current.revision.to_string() => {
-                return Err(ApiError::object_modified(self.resource(), name));
-            }
-            _ => {}
+        let unset = matches!(object.resource_version(), "" | "0");
+        if unset && self.strategy.allow_unconditional_update() {
+            let version = current.revision.to_string();
+            object.set_metadata_field("resourceVersion", Some(json!(version)));
         }
-        strategy::prepare_for_update(&self.definition, &mut object, &current.object, subresource);
-        let errors = strategy::validate_update(&self.definition, &object, &current.object);
+        let change = Change {
+            key,
+            name,
+            current,
+            object,
+            subresource,
+            ownership: FieldOwnership::Track,
+        };
+        self.replace(change, options).await
+    }
+
+    /// The rest of an update, from the state that it was made for.
+    pub(super) async fn replace(
+        &self,
+        change: Change<'_>,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        let Change {
+            key,
+            name,
+            current,
+            mut object,
+            subresource,
+            ownership,
+        } = change;
+        self.check_version(name, &object, &current)?;
+        let (old, now) = (&current.object, Timestamp::now());
+        prepare::for_update(&self.definition, &mut object, old, subresource);
+        self.strategy
+            .prepare_for_update(&mut object, old, subresource);
+        if ownership == FieldOwnership::Track {
+            let (manager, part) = (&options.manager, subresource.as_str());
+            self.field_manager
+                .update(Some(old), &mut object, manager, part, now);
+        }
+        ignore_timestamps(old, &mut object);
+        let errors = self.validate_update(&object, old);
         if !errors.is_empty() {
             return Err(self.invalid(name, &errors));
         }
+        self.strategy.canonicalize(&mut object);
         let bytes = Self::encode(&object)?;
-        if bytes == current.stored || options.dry_run {
-            return self.served(&bytes, current.revision);
-        }
-        let done = object.is_terminating() && object.finalizers().next().is_none();
-        let written = if done {
+        let is_done = object.is_terminating() && object.finalizers().next().is_none();
+        let revision = if bytes == current.stored || options.dry_run {
+            Ok(current.revision)
+        } else if is_done {
             self.storage.delete(key, current.revision).await
         } else {
-            self.storage
-                .update(key, bytes.clone(), current.revision)
-                .await
+            let update = self.storage.update(key, bytes.clone(), current.revision);
+            update.await
         };
-        self.served(
-            &bytes,
-            written.map_err(|e| self.storage_error(e, "update", name))?,
-        )
+        let revision = revision.map_err(|e| self.storage_error(e, "update", name))?;
+        let is_new = |finalizer: &str| old.finalizers().all(|had| had != finalizer);
+        let mut warnings = finalizer_warnings(&object, is_new);
+        warnings.extend(self.strategy.warnings_on_update(&object, old));
+        Ok(Written {
+            object: self.served(&bytes, revision)?,
+            created: false,
+            warnings,
+        })
     }
 
-    fn version_required(&self, name: &str) -> ApiError {
-        let error = FieldError {
-            field: "metadata.resourceVersion".to_owned(),
-            kind: FieldErrorKind::Invalid(json!(0)),
-            detail: "must be specified for an update".to_owned(),
-        };
-        ApiError::invalid(
-            &self.resource.group,
-            &self.resource.resource,
-            name,
-            &[error],
-        )
+    fn check_version(
+        &self,
+        name: &str,
+        object: &Object,
+        current: &Current,
+    ) -> Result<(), ApiError> {
+        let version = object.resource_version();
+        if matches!(version, "" | "0") {
+            let error = FieldError {
+                field: "metadata.resourceVersion".to_owned(),
+                kind: FieldErrorKind::Invalid(json!(0)),
+                detail: "must be specified for an update".to_owned(),
+            };
+            let (group, plural) = (&self.resource.group, &self.resource.resource);
+            return Err(ApiError::invalid(group, plural, name, &[error]));
+        }
+        match version.parse::<u64>() {
+            Ok(version) if version == current.revision.0 => Ok(()),
+            Ok(_) => Err(ApiError::object_modified(self.resource(), name)),
+            Err(_) => Err(ApiError::bad_request(format!(
+                "metadata.resourceVersion: Invalid value: {version:?}: must be a whole number"
+            ))),
+        }
+    }
+
+    /// Every rule that a change breaks.
+    fn validate_update(&self, object: &Object, old: &Object) -> Vec<FieldError> {
+        let mut errors = self.validate_shape(object);
+        if old.is_terminating() {
+            let had = |finalizer: &&str| old.finalizers().all(|had| had != *finalizer);
+            let added: Vec<&str> = object.finalizers().filter(had).collect();
+            if !added.is_empty() {
+                errors.push(FieldError::forbidden(
+                    "metadata.finalizers",
+                    format!(
+                        "no new finalizers can be added if the object is being deleted, found new \
+                         finalizers {added:?}"
+                    ),
+                ));
+            }
+        }
+        errors.extend(self.strategy.validate_update(object, old));
+        errors
     }
 }

@@ -77,6 +77,12 @@ impl RequestInfo {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All values of a query parameter, in their order.
+    pub fn parameters(&self, name: &str) -> Vec<&str> {
+        let named = self.query.iter().filter(|(key, _)| key == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Whether the request may stay open for long and so is outside the usual limits.
     pub fn is_long_running(&self) -> bool {
         self.resource.is_some() && self.verb == "watch"
