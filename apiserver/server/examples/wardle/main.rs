@@ -112,6 +112,8 @@ fn definition(
         scope,
         schema: Schema::parse(schema)?,
         status_subresource: false,
+        scale: None,
+        selectable_fields: Vec::new(),
         columns: Vec::new(),
     })
 }
