@@ -7,7 +7,12 @@
 //! side by side, where the sample converts one into the other; and no admission plugin checks that
 //! references fit together or that a flunder is allowed.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use apimachinery::{ResourceDefinition, ResourceNames, Scope, schema::Schema};
 use apiserver::{
@@ -25,6 +30,9 @@ struct Flags {
     /// Port for HTTPS.
     #[arg(long, default_value_t = 443)]
     secure_port: u16,
+    /// Address to listen on.
+    #[arg(long, default_value = "0.0.0.0")]
+    bind_address: IpAddr,
     /// Serving certificate chain in PEM; read again when it changes.
     #[arg(long)]
     tls_cert_file: PathBuf,
@@ -66,7 +74,7 @@ async fn serve(flags: Flags) -> Result<(), String> {
     };
     let surroundings = Surroundings::in_cluster(client, certificate)?;
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
-    let address = SocketAddr::from(([0, 0, 0, 0], flags.secure_port));
+    let address = SocketAddr::new(flags.bind_address, flags.secure_port);
     let server = Server::bind(address, definitions()?, &storage, surroundings).await?;
     server.run(Duration::ZERO).await
 }
