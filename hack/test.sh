@@ -35,10 +35,10 @@ step 'documentation' documentation
 step 'generated files' cargo run --locked --quiet -p crds --bin crdgen -- --check
 step 'licences' cargo test --locked --quiet -p e2e --test licences
 step 'unit tests and tests on sockets' cargo test --locked --workspace
-step 'programs of the test clusters' e2e programs --build --with upstream
+step 'programs of the test clusters' e2e programs --build --with upstream --with clients
 step 'static programs' static_programs
 step 'chart' chart
 step 'the harness: nothing is left behind' cargo test --locked -p e2e --test harness -- --ignored --nocapture
-step 'programs that run as local processes' cargo build --locked -p operator -p extension-apiserver
+step 'programs that run as local processes' cargo build --locked -p operator -p extension-apiserver -p apiserver --bins --examples
 step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane
 step 'node tier' cluster_tests node --test node --test soak --test conformance

@@ -26,7 +26,7 @@ pub struct Program {
     /// The main package, or that of the tests.
     package: &'static str,
     build: Build,
-    /// The module whose version the program reports, and the variables that say it.
+    /// Which version the program reports, and the variables that say it.
     stamp: Stamp,
     /// What a first build costs, for the progress line.
     cost: &'static str,
@@ -46,6 +46,8 @@ enum Stamp {
     Kubernetes,
     /// One variable of Helm's module.
     Helm { module: &'static str },
+    /// It reports none.
+    None,
 }
 
 /// etcd, the Kubernetes components and kubectl in one.
@@ -79,6 +81,17 @@ pub const UPSTREAM: Program = Program {
     cost: "2 minutes when built for the first time",
 };
 
+/// Current client libraries, and what Kubernetes' own servers do with an OpenAPI document. It shares
+/// much of its code with [`HELM`].
+pub const CLIENTS: Program = Program {
+    name: "clients",
+    module: "clients",
+    package: ".",
+    build: Build::Program,
+    stamp: Stamp::None,
+    cost: "half a minute when built for the first time",
+};
+
 /// All of them, in an order in which each can use what the ones before it have compiled.
 pub const ALL: &[Program] = &[
     KUBE,
@@ -89,10 +102,11 @@ pub const ALL: &[Program] = &[
     UPSTREAM,
     HELM,
     HELM3,
+    CLIENTS,
 ];
 
 /// Those of [`ALL`] that are built only by name, as few tests need them.
-pub const ON_DEMAND: &[Program] = &[UPSTREAM];
+pub const ON_DEMAND: &[Program] = &[UPSTREAM, CLIENTS];
 
 /// Where programs come from.
 #[derive(Clone, Debug)]
@@ -159,6 +173,7 @@ impl Program {
                 let version = required_version(go_mod, module)?;
                 write!(flags, " -X {module}/internal/version.version={version}")?;
             }
+            Stamp::None => {}
         }
         Ok(flags)
     }

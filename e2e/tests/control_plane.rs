@@ -3,7 +3,7 @@
 //!
 //! All tests share one server and one operator, and run side by side. Run them with `make test`, or
 //! with `cargo run -p e2e -- run --tier control-plane -- cargo test -p e2e --test control_plane --
-//! --ignored`, after `cargo build -p operator -p extension-apiserver`.
+//! --ignored`, after `cargo build --workspace --bins --examples`.
 #![expect(
     clippy::unwrap_used,
     reason = "what a test has built or seen before is there"
@@ -21,8 +21,12 @@ mod conflicts;
 mod discovery;
 #[path = "control_plane/extension_api.rs"]
 mod extension_api;
+#[path = "control_plane/followers.rs"]
+mod followers;
 #[path = "control_plane/informers.rs"]
 mod informers;
+#[path = "control_plane/merging.rs"]
+mod merging;
 #[path = "control_plane/operator.rs"]
 mod operator;
 #[path = "control_plane/program.rs"]
@@ -35,5 +39,7 @@ mod server;
 mod stopping;
 #[path = "control_plane/trust.rs"]
 mod trust;
+#[path = "control_plane/wardle.rs"]
+mod wardle;
 #[path = "control_plane/watching.rs"]
 mod watching;

@@ -220,7 +220,9 @@ mod tests {
         let value = json!({"a": "x".repeat(size)});
         let (headers, body) =
             answer(&value, "/apis/g/v/rs", &[("accept-encoding", accepted)]).await;
-        let named = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let named = headers
+            .get(header::CONTENT_ENCODING)
+            .map(HeaderValue::as_bytes);
         assert_eq!(named == Some(b"gzip"), compressed);
         let mut text = Vec::new();
         if compressed {

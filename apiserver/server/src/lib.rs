@@ -17,7 +17,8 @@
 //! | `encoding` | writes the answer as it is wanted |
 //!
 //! Discovery, OpenAPI and health are answered from memory before anything that can block.
-//! [`ApiServer::handle`] is that way as code.
+//! [`ApiServer::handle`] is that way as code. [`serving`] makes a program of it; the example `wardle`
+//! is the smallest one.
 
 mod access_log;
 pub mod admission;
@@ -36,6 +37,7 @@ pub mod registry;
 pub mod request;
 mod response;
 mod server;
+pub mod serving;
 pub mod standalone;
 #[cfg(test)]
 mod testing;

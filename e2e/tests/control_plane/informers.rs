@@ -6,7 +6,7 @@ use anyhow::Result;
 use futures::{Stream, StreamExt};
 use kube::{
     Api, Resource, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::PartialObjectMeta,
 };
 use kube_runtime::{
@@ -30,14 +30,15 @@ const CHANGES: u64 = 150;
 type State = BTreeMap<String, String>;
 
 /// Follows a watcher into a store, for as long as the set of tasks lives.
-fn follow<K>(
+pub(crate) fn follow<K>(
     tasks: &mut JoinSet<()>,
+    resource: &ApiResource,
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
 ) -> Store<K>
 where
-    K: Resource<DynamicType = kube::api::ApiResource> + Clone + Send + Sync + 'static,
+    K: Resource<DynamicType = ApiResource> + Clone + Send + Sync + 'static,
 {
-    let writer = Writer::new(resource());
+    let writer = Writer::new(resource.clone());
     let store = writer.as_reader();
     let events = events.default_backoff().reflect(writer);
     tasks.spawn(events.for_each(|_| std::future::ready(())));
@@ -46,7 +47,7 @@ where
 
 fn state<K>(store: &Store<K>) -> State
 where
-    K: Resource<DynamicType = kube::api::ApiResource> + Clone + 'static,
+    K: Resource<DynamicType = ApiResource> + Clone + 'static,
 {
     let entry = |object: &K| {
         (
@@ -93,12 +94,16 @@ async fn informers_of_every_form_come_to_the_same_state() -> Result<()> {
     let streaming = || watcher::Config::default().streaming_lists();
     let mut tasks = JoinSet::new();
     let whole = [
-        follow(&mut tasks, watcher(api.clone(), listing())),
-        follow(&mut tasks, watcher(api.clone(), streaming())),
+        follow(&mut tasks, &resource(), watcher(api.clone(), listing())),
+        follow(&mut tasks, &resource(), watcher(api.clone(), streaming())),
     ];
     let partial = [
-        follow(&mut tasks, watcher(metadata.clone(), listing())),
-        follow(&mut tasks, watcher(metadata, streaming())),
+        follow(
+            &mut tasks,
+            &resource(),
+            watcher(metadata.clone(), listing()),
+        ),
+        follow(&mut tasks, &resource(), watcher(metadata, streaming())),
     ];
     churn(&api, 2).await?;
 

@@ -25,14 +25,16 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a program of the package of that name; what it logs is with the components' logs.
+    /// Starts a program of the package of that name, or an example as `examples/NAME`; what it logs
+    /// is with the components' logs.
     pub(crate) fn start(
         cluster: &Cluster,
         (package, label): (&str, &str),
         args: &[String],
         environment: &[(&str, String)],
     ) -> Result<Self> {
-        let log = cluster.logs().join(format!("{package}-{label}.log"));
+        let name = package.rsplit('/').next().unwrap_or(package);
+        let log = cluster.logs().join(format!("{name}-{label}.log"));
         let file = File::options().append(true).create(true).open(&log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let guard = Command::new("sh")
@@ -74,7 +76,7 @@ fn built(package: &str) -> Result<PathBuf> {
         .join(package);
     anyhow::ensure!(
         path.exists(),
-        "{} is not built: run `cargo build -p {package}` first",
+        "{} is not built: run `cargo build --workspace --bins --examples` first",
         path.display()
     );
     Ok(path)

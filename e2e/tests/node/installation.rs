@@ -61,7 +61,7 @@ async fn installed() -> Result<Cluster> {
 }
 
 /// A program as `make test` has built it for the images.
-fn static_program(name: &str) -> Result<PathBuf> {
+pub(crate) fn static_program(name: &str) -> Result<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../target/x86_64-unknown-linux-gnu/release")
         .join(name);

@@ -1,6 +1,6 @@
 //! Create, update and patch.
 
-use apimachinery::{ApiError, Object, decode::Decoded};
+use apimachinery::{ApiError, Object, StatusReason, decode::Decoded};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -9,7 +9,7 @@ use super::{
     options::{OptionsKind, SentOptions},
 };
 use crate::{
-    registry::{Apply, FieldValidation, Patch, Subresource, Written},
+    registry::{Applied, Apply, FieldValidation, Patch, Subresource, WriteOptions, Written},
     response::Body,
 };
 
@@ -61,9 +61,7 @@ impl Call<'_> {
         let body = decode::read(body).await?;
         if kind == OptionsKind::Apply {
             let (apply, warnings) = sent_apply(&body, &options)?;
-            let may_create = || self.authorize_create();
-            let (store, write) = (self.store, &options.write);
-            let applied = store.apply(namespace, name, &apply, subresource, write, may_create);
+            let applied = self.apply((namespace, name), &apply, subresource, &options.write);
             return self.written(applied.await?, warnings);
         }
         let (patch, warnings) = if content_type == JSON_PATCH {
@@ -82,6 +80,31 @@ impl Call<'_> {
             .patch(namespace, name, &patch, subresource, *validation, write)
             .await;
         self.written(patched?, warnings)
+    }
+
+    /// Applies, and creates what is absent if the user may; starts again when somebody else created
+    /// it meanwhile.
+    async fn apply(
+        &self,
+        (namespace, name): (&str, &str),
+        apply: &Apply,
+        subresource: Subresource,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        loop {
+            let applied = self
+                .store
+                .apply(namespace, name, apply, subresource, options);
+            let merged = match applied.await? {
+                Applied::Written(written) => return Ok(written),
+                Applied::Absent(merged) => merged,
+            };
+            self.authorize_create().await?;
+            match self.store.create_applied(namespace, merged, options).await {
+                Err(error) if error.reason() == StatusReason::AlreadyExists => {}
+                created => return created,
+            }
+        }
     }
 
     /// Namespace and name of the object that the URL names.

@@ -188,6 +188,8 @@ fn schemas_of(definition: &ResourceDefinition) -> [(String, Value); 2] {
 
 #[cfg(test)]
 mod tests {
+    use apimachinery::Scope;
+
     use super::*;
     use crate::testing::thing_definition;
 
@@ -272,6 +274,20 @@ mod tests {
         assert_eq!(body["schema"]["$ref"], "#/definitions/io.test.v1.Thing");
         assert_eq!(create["parameters"][0]["type"], "string");
         assert_eq!(create["responses"]["200"]["schema"], body["schema"]);
+    }
+
+    /// P6: an empty list of parameters would not survive kube-openapi's Go types, which omit it.
+    #[test]
+    fn no_list_of_parameters_is_empty() {
+        for scope in [Scope::Namespaced, Scope::Cluster] {
+            let definition = ResourceDefinition {
+                scope,
+                ..thing_definition()
+            };
+            let text = document(&[&definition]).to_string();
+            assert!(text.contains(r#""parameters":[{"#));
+            assert!(!text.contains(r#""parameters":[]"#), "{scope:?}");
+        }
     }
 
     /// O6: no boolean `additionalProperties`, no reference that leads nowhere.

@@ -82,19 +82,21 @@ struct Operations<'a> {
 
 impl Operations<'_> {
     fn collection(&self, path_parameters: &[&str]) -> Value {
-        json!({
-            "parameters": in_path(path_parameters),
+        let mut operations = json!({
             "get": self.operation("list", "list", "", &LIST, None, self.list_reference()),
             "post": self.operation("post", "create", "", &WRITE, Some(self.body()), self.reference()),
             "delete": self.operation(
                 "deletecollection", "deleteCollection", "", &LIST, Some(delete_options()), meta("Status"),
             ),
-        })
+        });
+        if !path_parameters.is_empty() {
+            operations["parameters"] = in_path(path_parameters);
+        }
+        operations
     }
 
     fn all_namespaces(&self) -> Value {
         json!({
-            "parameters": [],
             "get": self.operation("list", "list", "ForAllNamespaces", &LIST, None, self.list_reference()),
         })
     }
@@ -155,7 +157,10 @@ impl Operations<'_> {
             "tags".to_owned(),
             json!([format!("{}_{}", d.group.replace('.', "_"), d.version)]),
         );
-        operation.insert("parameters".to_owned(), in_query(parameters));
+        // Go's types write no empty list, so one here would not survive them.
+        if !parameters.is_empty() {
+            operation.insert("parameters".to_owned(), in_query(parameters));
+        }
         if let Some(body) = body {
             operation.insert("requestBody".to_owned(), body);
         }

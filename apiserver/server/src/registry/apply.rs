@@ -19,9 +19,18 @@ pub struct Apply {
     pub force: bool,
 }
 
+/// What an apply did.
+#[derive(Clone, Debug)]
+pub enum Applied {
+    /// It changed the object.
+    Written(Written),
+    /// There is no object: this is the one to [create](Store::create_applied), which needs a
+    /// permission of its own.
+    Absent(Object),
+}
+
 impl Store {
-    /// Applies to an object, or only to its status; creates the object when there is none and
-    /// `may_create` allows it.
+    /// Applies to an object, or only to its status.
     ///
     /// # Errors
     /// 409 with a cause for each field that another manager owns, 400 for an object of another
@@ -33,8 +42,7 @@ impl Store {
         apply: &Apply,
         subresource: Subresource,
         options: &WriteOptions,
-        may_create: impl AsyncFn() -> Result<(), ApiError>,
-    ) -> Result<Written, ApiError> {
+    ) -> Result<Applied, ApiError> {
         let key = self.key(namespace, name);
         let part = subresource.as_str();
         let mut attempt = 1;
@@ -52,11 +60,7 @@ impl Store {
             self.check_body(namespace, name, &merged)?;
             let Some(current) = current else {
                 self.check_can_create(name, &merged, subresource)?;
-                may_create().await?;
-                let ownership = FieldOwnership::Settled;
-                return self
-                    .create_owned(namespace, merged, options, ownership)
-                    .await;
+                return Ok(Applied::Absent(merged));
             };
             let change = Change {
                 key: key.clone(),
@@ -71,9 +75,23 @@ impl Store {
                 Err(error) if is_conflict(&error) && !has_version && attempt < ATTEMPTS => {
                     attempt += 1;
                 }
-                written => return written,
+                written => return written.map(Applied::Written),
             }
         }
+    }
+
+    /// Creates what an apply found absent.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub async fn create_applied(
+        &self,
+        namespace: &str,
+        merged: Object,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        self.create_owned(namespace, merged, options, FieldOwnership::Settled)
+            .await
     }
 
     fn check_can_create(

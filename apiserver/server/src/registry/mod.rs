@@ -32,7 +32,7 @@ use crate::{
     cacher::{Cacher, Codec},
 };
 
-pub use apply::Apply;
+pub use apply::{Applied, Apply};
 pub use delete::{DeleteOptions, Deleted, PropagationPolicy};
 pub use field_validation::FieldValidation;
 pub use patch::Patch;
