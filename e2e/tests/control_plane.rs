@@ -23,9 +23,11 @@ mod discovery;
 mod extension_api;
 #[path = "control_plane/informers.rs"]
 mod informers;
+#[path = "support/server.rs"]
+mod local_server;
 #[path = "control_plane/operator.rs"]
 mod operator;
-#[path = "control_plane/program.rs"]
+#[path = "support/program.rs"]
 mod program;
 #[path = "control_plane/records.rs"]
 mod records;

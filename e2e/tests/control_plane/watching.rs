@@ -124,7 +124,7 @@ async fn a_new_certificate_reaches_new_connections_and_ends_no_watch() -> Result
 }
 
 /// The administrator's certificate of the cluster, which the server knows from the ConfigMap.
-async fn admin_user(server: &super::server::LocalServer) -> Result<serde_json::Value> {
+async fn admin_user(server: &super::local_server::LocalServer) -> Result<serde_json::Value> {
     let args = ["config", "view", "--raw", "--minify", "-o", "json"];
     let text = server.cluster.kubectl(args).await?.success()?;
     let kubeconfig: serde_json::Value = serde_json::from_str(&text)?;
