@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::TlsConnector;
 
-use super::local_server::{LocalServer, SERVER_NAME, get, write_certificate};
+use super::local_server::{LocalServer, SERVER_NAME, files, get, write_certificate};
+
+const LABEL: &str = "shared";
 
 static SHARED: OnceCell<LocalServer> = OnceCell::const_new();
 
@@ -21,7 +23,7 @@ pub(crate) async fn shared() -> Result<&'static LocalServer> {
     SHARED
         .get_or_try_init(async || {
             let cluster = Cluster::from_env()?;
-            let server = LocalServer::start(&cluster, "shared", &cluster.kubeconfig)?;
+            let server = LocalServer::start(&cluster, LABEL, &cluster.kubeconfig)?;
             server.wait_ready().await?;
             server.register().await?;
             Ok(server)
@@ -32,7 +34,7 @@ pub(crate) async fn shared() -> Result<&'static LocalServer> {
 impl LocalServer {
     /// Puts another certificate of the same authority in the place of the one that is there.
     pub(crate) fn renew_certificate(&self) -> Result<()> {
-        write_certificate(&self.files, &self.authority)
+        write_certificate(&files(&self.cluster, LABEL), &self.authority)
     }
 
     /// The certificate that a new connection is shown, verified.

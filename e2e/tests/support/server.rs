@@ -36,14 +36,13 @@ pub(crate) struct LocalServer {
     pub(crate) cluster: Cluster,
     pub(crate) port: u16,
     pub(crate) authority: Authority,
-    pub(crate) files: PathBuf,
     pub(crate) program: Program,
 }
 
 impl LocalServer {
     /// Starts a server that does with the cluster what the kubeconfig allows.
     pub(crate) fn start(cluster: &Cluster, label: &str, kubeconfig: &Path) -> Result<Self> {
-        let files = cluster.dir().join(format!("extension-apiserver-{label}"));
+        let files = files(cluster, label);
         fs::create_dir_all(&files)?;
         let authority = pki::authority("serving-ca")?;
         write_certificate(&files, &authority)?;
@@ -60,7 +59,6 @@ impl LocalServer {
             cluster: cluster.clone(),
             port,
             authority,
-            files,
             program,
         })
     }
@@ -76,6 +74,15 @@ impl LocalServer {
             "users": [{ "name": "it", "user": user }],
         }))
         .await
+    }
+
+    /// A client that talks straight to the server as the cluster's administrator, whose certificate
+    /// the server knows from the ConfigMap.
+    pub(crate) async fn direct_as_admin(&self) -> Result<Client> {
+        let args = ["config", "view", "--raw", "--minify", "-o", "json"];
+        let text = self.cluster.kubectl(args).await?.success()?;
+        let kubeconfig: Value = serde_json::from_str(&text)?;
+        self.direct(kubeconfig["users"][0]["user"].clone()).await
     }
 
     /// The status of what an anonymous client gets.
@@ -131,6 +138,11 @@ impl LocalServer {
         self.cluster.kubectl(args).await?.success()?;
         Ok(())
     }
+}
+
+/// Where the server of that label has its certificate.
+pub(crate) fn files(cluster: &Cluster, label: &str) -> PathBuf {
+    cluster.dir().join(format!("extension-apiserver-{label}"))
 }
 
 /// Makes a certificate and puts it where the server looks.

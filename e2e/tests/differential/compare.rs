@@ -1,0 +1,171 @@
+//! Finds differences, and holds them against the lists of those that are known.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    case::Case,
+    differences::{DELIBERATE, Known, PENDING},
+};
+
+/// One field of one step that is not the same on both sides.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    /// `case #step field`.
+    pub(crate) place: String,
+    step: String,
+    reference: Value,
+    ours: Value,
+}
+
+/// What `compare` stands in for a field that is not there.
+const ABSENT: &str = "<absent>";
+/// Longest value that a report shows whole, in characters.
+const SHOWN_MAX: usize = 600;
+
+/// The differences of a case.
+pub(crate) fn compare(case: &Case, reference: &[Value], ours: &[Value]) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (index, step) in case.steps.iter().enumerate() {
+        let mut fields = Vec::new();
+        walk(&reference[index], &ours[index], String::new(), &mut fields);
+        found.extend(
+            fields
+                .into_iter()
+                .map(|(field, reference, ours)| Difference {
+                    place: format!("{} #{} {field}", case.name, index + 1),
+                    step: step.title(),
+                    reference,
+                    ours,
+                }),
+        );
+    }
+    found
+}
+
+fn walk(reference: &Value, ours: &Value, path: String, found: &mut Vec<(String, Value, Value)>) {
+    if reference == ours {
+        return;
+    }
+    let absent = json!(ABSENT);
+    let at = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match (reference, ours) {
+        (Value::Object(left), Value::Object(right)) => {
+            for key in keys(left, right) {
+                let (left, right) = (left.get(key), right.get(key));
+                let (left, right) = (left.unwrap_or(&absent), right.unwrap_or(&absent));
+                walk(left, right, at(key), found);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            for index in 0..left.len().max(right.len()) {
+                let (left, right) = (left.get(index), right.get(index));
+                let (left, right) = (left.unwrap_or(&absent), right.unwrap_or(&absent));
+                walk(left, right, at(&index.to_string()), found);
+            }
+        }
+        _ => found.push((path, reference.clone(), ours.clone())),
+    }
+}
+
+fn keys<'a>(left: &'a Map<String, Value>, right: &'a Map<String, Value>) -> Vec<&'a str> {
+    let more = right.keys().filter(|key| !left.contains_key(*key));
+    left.keys().chain(more).map(String::as_str).collect()
+}
+
+/// How many differences are to be mended.
+pub(crate) fn pending(found: &[Difference]) -> usize {
+    let listed = |difference: &&Difference| {
+        let mut places = PENDING.iter().flat_map(|known| known.places);
+        places.any(|place| matches(place, &difference.place))
+    };
+    found.iter().filter(listed).count()
+}
+
+/// Everything that is wrong: differences that no list has, and listed ones that are none, which
+/// can be told only if all cases ran.
+pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Vec<String> {
+    let lists = [DELIBERATE, PENDING];
+    let known: Vec<&Known> = lists.into_iter().flatten().collect();
+    let unknown = found.iter().filter(|difference| {
+        let mut places = known.iter().flat_map(|known| known.places);
+        !places.any(|place| matches(place, &difference.place))
+    });
+    let mut wrong: Vec<String> = unknown.map(ToString::to_string).collect();
+    for known in known {
+        for place in known.places {
+            if all_ran
+                && !found
+                    .iter()
+                    .any(|difference| matches(place, &difference.place))
+            {
+                wrong.push(format!(
+                    "{place}\n  is listed ({}) and does not differ",
+                    known.why
+                ));
+            }
+        }
+    }
+    wrong
+}
+
+/// Whether a place fits a pattern, in which `*` stands for any text.
+fn matches(pattern: &str, place: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == place,
+        Some((before, after)) => place.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| matches(after, rest)))
+        }),
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reference, ours) = (shown(&self.reference), shown(&self.ours));
+        writeln!(f, "{}\n  {}", self.place, self.step)?;
+        write!(f, "  reference: {reference}\n  ours:      {ours}")
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let cut: String = text.chars().take(SHOWN_MAX).collect();
+    if cut.len() < text.len() {
+        cut + "…"
+    } else {
+        cut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        assert!(matches(
+            "create: * #1 body.*",
+            "create: a name #1 body.metadata.uid"
+        ));
+        assert!(!matches(
+            "create: * #1 body.*",
+            "create: a name #2 body.metadata.uid"
+        ));
+        assert!(!matches("a", "ab"));
+    }
+
+    #[test]
+    fn only_the_fields_that_differ_are_found() {
+        let mut found = Vec::new();
+        let (reference, ours) = (json!({ "a": 1, "b": [1, 2] }), json!({ "a": 1, "b": [1] }));
+        walk(&reference, &ours, String::new(), &mut found);
+        assert_eq!(found, [("b.1".to_owned(), json!(2), json!(ABSENT))]);
+    }
+}

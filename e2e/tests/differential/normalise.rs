@@ -1,0 +1,250 @@
+//! Takes out of the answers what cannot be equal on both sides, and keeps its relations: equal
+//! stays equal, earlier stays earlier.
+
+use std::collections::BTreeSet;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::exchange::Side;
+
+/// Headers that name the request or the moment, or depend on the length of numbers.
+const LEFT_OUT: [&str; 6] = [
+    "audit-id",
+    "content-length",
+    "date",
+    "transfer-encoding",
+    "x-kubernetes-pf-flowschema-uid",
+    "x-kubernetes-pf-prioritylevel-uid",
+];
+/// Names that a case lets the server generate begin with this.
+pub(crate) const GENERATED: &str = "gen-";
+/// How far a time may be from now to count as now.
+const NOW: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is known of one side's answers in one case.
+struct Normaliser {
+    side: Side,
+    own_namespace: String,
+    uids: Vec<String>,
+    revisions: BTreeSet<u64>,
+}
+
+/// Normalises all that came of a case on one side.
+pub(crate) fn normalise(side: &Side, namespace: &str, outcomes: Vec<Value>) -> Vec<Value> {
+    let mut normaliser = Normaliser {
+        side: side.clone(),
+        own_namespace: side.own_namespace(namespace),
+        uids: Vec::new(),
+        revisions: BTreeSet::new(),
+    };
+    for outcome in &outcomes {
+        normaliser.collect_revisions(outcome);
+    }
+    let outcomes = outcomes.into_iter();
+    outcomes.map(|o| normaliser.value("", o)).collect()
+}
+
+impl Normaliser {
+    /// The revisions of objects. That of a list is the store's, which other cases move.
+    fn collect_revisions(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                let version = value.pointer("/metadata/resourceVersion");
+                if let (Some(Value::String(version)), false) = (version, is_list(value)) {
+                    self.revisions.extend(version.parse::<u64>().ok());
+                }
+                if map.get("type") != Some(&json!("BOOKMARK")) {
+                    map.values().for_each(|value| self.collect_revisions(value));
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|v| self.collect_revisions(v)),
+            _ => {}
+        }
+    }
+
+    fn value(&mut self, key: &str, value: Value) -> Value {
+        match value {
+            Value::Object(mut map) if key == "headers" => {
+                map.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
+                let fields = map.into_iter();
+                fields.map(|(k, v)| (k, self.value("", v))).collect()
+            }
+            Value::Object(map) => {
+                let fields = map.into_iter();
+                fields
+                    .map(|(k, v)| {
+                        let v = self.value(&k, v);
+                        (k, v)
+                    })
+                    .collect()
+            }
+            Value::Array(items) => {
+                let items = items.into_iter();
+                items.map(|item| self.value("", item)).collect()
+            }
+            Value::String(text) => self.text(key, text).into(),
+            other => other,
+        }
+    }
+
+    fn text(&mut self, key: &str, text: String) -> String {
+        match key {
+            "resourceVersion" => return self.revision(&text),
+            "continue" => return self.continue_token(&text),
+            _ => {}
+        }
+        if is_now(&text) {
+            return "<now>".to_owned();
+        }
+        if is_age(&text) {
+            return "<age>".to_owned();
+        }
+        let text = text.replace(self.side.group, "<group>");
+        let text = text.replace(&self.own_namespace, "<own>");
+        let text = self.replace_uids(&text);
+        replace_numbers(&replace_generated(&text))
+    }
+
+    /// A revision as its rank among those of objects: one that no object has gets the rank of the
+    /// latest before it.
+    fn revision(&self, text: &str) -> String {
+        let Some(revision) = text.parse::<u64>().ok().filter(|revision| *revision > 0) else {
+            return text.to_owned();
+        };
+        let rank = self.revisions.range(..=revision).count();
+        if self.revisions.contains(&revision) {
+            format!("<revision {rank}>")
+        } else {
+            format!("<revision {rank} or later>")
+        }
+    }
+
+    fn continue_token(&self, text: &str) -> String {
+        let decoded = BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        let Ok(token) = serde_json::from_slice::<Value>(&decoded) else {
+            return text.to_owned();
+        };
+        let revision = self.revision(&token["rv"].to_string());
+        format!("<token at {revision}, start {}>", token["start"])
+    }
+
+    fn replace_uids(&mut self, text: &str) -> String {
+        let mut replaced = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = (0..rest.len()).find(|start| is_uid(rest, *start)) {
+            let (before, after) = rest.split_at(start);
+            let (uid, after) = after.split_at(UID_LENGTH);
+            let known = self.uids.iter().position(|known| known == uid);
+            let index = known.unwrap_or_else(|| {
+                self.uids.push(uid.to_owned());
+                self.uids.len() - 1
+            });
+            replaced.push_str(before);
+            replaced.push_str(&format!("<uid {}>", index + 1));
+            rest = after;
+        }
+        replaced + rest
+    }
+}
+
+fn is_list(value: &Value) -> bool {
+    let kind = value["kind"].as_str().unwrap_or_default();
+    kind.ends_with("List") || kind == "Table"
+}
+
+const UID_LENGTH: usize = 36;
+
+fn is_uid(text: &str, start: usize) -> bool {
+    let Some(candidate) = text.get(start..start + UID_LENGTH) else {
+        return false;
+    };
+    // The nil UID is one that cases send.
+    !candidate.starts_with("00000000")
+        && candidate.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// A time of second precision that is about now.
+fn is_now(text: &str) -> bool {
+    let time = text.parse::<Timestamp>();
+    text.len() == "2006-01-02T15:04:05Z".len()
+        && time.is_ok_and(|time| time.duration_since(Timestamp::now()).abs() < NOW)
+}
+
+/// The age of a young object, as a Table shows it.
+fn is_age(text: &str) -> bool {
+    let number = text.strip_suffix('s').unwrap_or_default();
+    !number.is_empty() && number.len() < 4 && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Replaces the five random characters of a generated name.
+fn replace_generated(text: &str) -> String {
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(GENERATED) {
+        replaced.push_str(before);
+        replaced.push_str(GENERATED);
+        let random = after.bytes().take(5);
+        if random.clone().count() == 5 && random.clone().all(|b| b.is_ascii_alphanumeric()) {
+            replaced.push_str("<random>");
+            rest = after.split_at(5).1;
+        } else {
+            rest = after;
+        }
+    }
+    replaced + rest
+}
+
+/// Revisions in messages.
+fn replace_numbers(text: &str) -> String {
+    let mut replaced = text.to_owned();
+    for before in ["current: ", "too old resource version: ", " ("] {
+        let Some(start) = replaced.find(before).map(|at| at + before.len()) else {
+            continue;
+        };
+        let digits = replaced.split_at(start).1.bytes();
+        let digits = digits.take_while(u8::is_ascii_digit).count();
+        if digits > 0 {
+            replaced.replace_range(start..start + digits, "<revision>");
+        }
+    }
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_lose_their_random_part_only() {
+        assert_eq!(replace_generated("a gen-x7y2z b"), "a gen-<random> b");
+        assert_eq!(replace_generated("gen-a"), "gen-a");
+    }
+
+    #[test]
+    fn revisions_in_messages_are_replaced() {
+        let text = "Too large resource version: 7, current: 123";
+        assert_eq!(
+            replace_numbers(text),
+            "Too large resource version: 7, current: <revision>"
+        );
+        let text = "too old resource version: 1 (57)";
+        assert_eq!(
+            replace_numbers(text),
+            "too old resource version: <revision> (<revision>)"
+        );
+    }
+
+    #[test]
+    fn only_recent_times_are_now() {
+        assert!(is_now(
+            &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        ));
+        assert!(!is_now("2020-01-01T00:00:00Z"));
+        assert!(!is_now(&Timestamp::now().to_string()));
+    }
+}
