@@ -70,13 +70,22 @@ async fn the_server_answers_as_kube_apiserver_does_for_a_custom_resource() -> Re
     });
     let start = Instant::now();
     let run = futures::stream::iter(cases.iter().enumerate())
-        .map(|(index, case)| differences(&client, &sides, index, case))
-        .buffered(CASES_AT_ONCE)
-        .try_concat();
+        .map(async |(index, case)| {
+            let start = Instant::now();
+            let found = differences(&client, &sides, index, case).await?;
+            anyhow::Ok((found, start.elapsed(), case.name))
+        })
+        .buffer_unordered(CASES_AT_ONCE)
+        .try_collect::<Vec<_>>();
     let found = tokio::time::timeout(ALL_WITHIN, run).await;
-    let found = found.context("the cases take too long")??;
+    let ran = found.context("the cases take too long")??;
+    let slowest = ran.iter().map(|(_, time, name)| (*time, *name)).max();
+    let mut found: Vec<_> = ran.into_iter().flat_map(|(found, ..)| found).collect();
+    found.sort_by(|one, other| one.place.cmp(&other.place));
     let seconds = start.elapsed().as_secs_f32();
+    let slowest = slowest.map(|(time, name)| format!("{:.1} s, {name}", time.as_secs_f32()));
     println!("{count} cases, {requests} requests to each side, {seconds:.1} s");
+    println!("slowest case: {}", slowest.unwrap_or_default());
     println!(
         "{} differences, of which {} are to be mended",
         found.len(),

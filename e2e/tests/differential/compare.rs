@@ -29,7 +29,12 @@ pub(crate) fn compare(case: &Case, reference: &[Value], ours: &[Value]) -> Vec<D
     let mut found = Vec::new();
     for (index, step) in case.steps.iter().enumerate() {
         let mut fields = Vec::new();
-        walk(&reference[index], &ours[index], String::new(), &mut fields);
+        let (reference, ours) = (&reference[index], &ours[index]);
+        if reference["status"] == ours["status"] {
+            walk(reference, ours, String::new(), &mut fields);
+        } else {
+            fields.push(("status".to_owned(), summary(reference), summary(ours)));
+        }
         found.extend(
             fields
                 .into_iter()
@@ -42,6 +47,15 @@ pub(crate) fn compare(case: &Case, reference: &[Value], ours: &[Value]) -> Vec<D
         );
     }
     found
+}
+
+/// What is told of answers with different codes, which have nothing else in common.
+fn summary(outcome: &Value) -> Value {
+    let failure = outcome.get("failure").cloned();
+    failure.unwrap_or_else(|| match outcome["body"].get("message") {
+        Some(message) => json!([outcome["status"], outcome["body"]["reason"], message]),
+        None => json!([outcome["status"], outcome["body"]]),
+    })
 }
 
 fn walk(reference: &Value, ours: &Value, path: String, found: &mut Vec<(String, Value, Value)>) {
@@ -80,40 +94,43 @@ fn keys<'a>(left: &'a Map<String, Value>, right: &'a Map<String, Value>) -> Vec<
     left.keys().chain(more).map(String::as_str).collect()
 }
 
-/// How many differences are to be mended.
-pub(crate) fn pending(found: &[Difference]) -> usize {
-    let listed = |difference: &&Difference| {
-        let mut places = PENDING.iter().flat_map(|known| known.places);
-        places.any(|place| matches(place, &difference.place))
-    };
-    found.iter().filter(listed).count()
-}
-
 /// Everything that is wrong: differences that no list has, and listed ones that are none, which
-/// can be told only if all cases ran.
+/// can be told only if all cases ran. A difference belongs to the first place that it fits.
 pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Vec<String> {
-    let lists = [DELIBERATE, PENDING];
-    let known: Vec<&Known> = lists.into_iter().flatten().collect();
-    let unknown = found.iter().filter(|difference| {
-        let mut places = known.iter().flat_map(|known| known.places);
-        !places.any(|place| matches(place, &difference.place))
-    });
-    let mut wrong: Vec<String> = unknown.map(ToString::to_string).collect();
-    for known in known {
-        for place in known.places {
-            if all_ran
-                && !found
-                    .iter()
-                    .any(|difference| matches(place, &difference.place))
-            {
-                wrong.push(format!(
-                    "{place}\n  is listed ({}) and does not differ",
-                    known.why
-                ));
-            }
+    let mut places: Vec<(&str, &str, usize)> = known()
+        .flat_map(|known| known.places.iter().map(|place| (*place, known.why, 0)))
+        .collect();
+    let mut wrong = Vec::new();
+    for difference in found {
+        let mut places = places.iter_mut();
+        match places.find(|(place, ..)| matches(place, &difference.place)) {
+            Some((_, _, count)) => *count += 1,
+            None => wrong.push(difference.to_string()),
         }
     }
+    let none = places.iter().filter(|(_, _, count)| all_ran && *count == 0);
+    wrong.extend(none.map(|(place, why, _)| {
+        format!(
+            "{place}\n  is listed ({why}), but nothing differs there that an earlier place has not"
+        )
+    }));
     wrong
+}
+
+/// How many differences are to be mended.
+pub(crate) fn pending(found: &[Difference]) -> usize {
+    let listed = |list: &[Known], difference: &Difference| {
+        let mut places = list.iter().flat_map(|known| known.places);
+        places.any(|place| matches(place, &difference.place))
+    };
+    let pending = found
+        .iter()
+        .filter(|d| !listed(DELIBERATE, d) && listed(PENDING, d));
+    pending.count()
+}
+
+fn known() -> impl Iterator<Item = &'static Known> {
+    DELIBERATE.iter().chain(PENDING)
 }
 
 /// Whether a place fits a pattern, in which `*` stands for any text.

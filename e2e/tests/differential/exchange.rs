@@ -234,13 +234,19 @@ fn layout(body: &[u8]) -> &'static str {
     }
 }
 
-/// JSON as it is, text as lines, and of anything else that it is no text.
+/// JSON and YAML as what they say, a stream as its events, other text as lines, and of anything
+/// else that it is no text.
 fn text(body: &[u8]) -> Value {
     if let Ok(value) = serde_json::from_slice(body) {
         return value;
     }
     match str::from_utf8(body) {
-        Ok(text) if !text.contains('\0') => text.lines().collect(),
+        Ok(text) if text.contains("\nkind: ") => serde_saphyr::from_str(text)
+            .unwrap_or_else(|error| json!(format!("broken YAML: {error}"))),
+        Ok(text) if !text.contains('\0') => {
+            let event = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| json!(line));
+            text.lines().map(event).collect()
+        }
         _ => {
             let start = body.iter().take(3).map(|byte| format!("{byte:02x}"));
             json!(format!("binary: {}", start.collect::<String>()))
@@ -248,15 +254,16 @@ fn text(body: &[u8]) -> Value {
     }
 }
 
+/// Values that are repeated count once: the aggregator sets some headers that the server behind it
+/// sets as well.
 fn headers(headers: &HeaderMap) -> Value {
     let mut map = Map::new();
     for name in headers.keys() {
         let values = headers.get_all(name).iter();
         let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        map.insert(
-            name.to_string(),
-            values.collect::<Vec<_>>().join(" | ").into(),
-        );
+        let mut values = values.collect::<Vec<_>>();
+        values.dedup();
+        map.insert(name.to_string(), values.join(" | ").into());
     }
     Value::Object(map)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::exchange::Side;
 
@@ -71,7 +71,20 @@ impl Normaliser {
                 let fields = map.into_iter();
                 fields.map(|(k, v)| (k, self.value("", v))).collect()
             }
-            Value::Object(map) => {
+            Value::Object(mut map) => {
+                let value = Value::Object(map.clone());
+                if is_list(&value) {
+                    self.store_revision(map.get_mut("metadata"));
+                } else if map.get("type") == Some(&json!("BOOKMARK")) {
+                    let object = map.get_mut("object");
+                    self.store_revision(object.and_then(|o| o.get_mut("metadata")));
+                    let object = map.get_mut("object");
+                    self.store_revision(
+                        object.and_then(|o| o.pointer_mut("/rows/0/object/metadata")),
+                    );
+                } else if map.get("kind") == Some(&json!("Status")) {
+                    sort_causes(&mut map);
+                }
                 let fields = map.into_iter();
                 fields
                     .map(|(k, v)| {
@@ -89,45 +102,62 @@ impl Normaliser {
         }
     }
 
+    /// The revision of a list or a bookmark, which is that of the store: other cases move it, so
+    /// only the latest object's revision that it includes can be compared.
+    fn store_revision(&self, metadata: Option<&mut Value>) {
+        if let Some(version) = metadata.and_then(|m| m.get_mut("resourceVersion")) {
+            let number = version.as_str().and_then(|v| v.parse::<u64>().ok());
+            if let Some(number) = number.filter(|number| *number > 0) {
+                *version = self.at_least(number).into();
+            }
+        }
+    }
+
+    fn at_least(&self, revision: u64) -> String {
+        format!(
+            "<revision {} or later>",
+            self.revisions.range(..=revision).count()
+        )
+    }
+
     fn text(&mut self, key: &str, text: String) -> String {
         match key {
             "resourceVersion" => return self.revision(&text),
             "continue" => return self.continue_token(&text),
             _ => {}
         }
-        if is_now(&text) {
-            return "<now>".to_owned();
-        }
         if is_age(&text) {
             return "<age>".to_owned();
         }
-        let text = text.replace(self.side.group, "<group>");
+        let group = self.side.group;
+        let text = text.replace(group, "<group>");
+        // A message that quotes the beginning of a body cuts the group's last letter off.
+        let text = text.replace(&format!("{} ...", &group[..group.len() - 1]), "<group> ...");
         let text = text.replace(&self.own_namespace, "<own>");
         let text = self.replace_uids(&text);
-        replace_numbers(&replace_generated(&text))
+        replace_revisions(&replace_generated(&replace_times(&text)))
     }
 
-    /// A revision as its rank among those of objects: one that no object has gets the rank of the
-    /// latest before it.
+    /// An object's revision as its rank among those of objects.
     fn revision(&self, text: &str) -> String {
-        let Some(revision) = text.parse::<u64>().ok().filter(|revision| *revision > 0) else {
-            return text.to_owned();
-        };
-        let rank = self.revisions.range(..=revision).count();
-        if self.revisions.contains(&revision) {
-            format!("<revision {rank}>")
-        } else {
-            format!("<revision {rank} or later>")
+        match text.parse::<u64>() {
+            Ok(revision) if self.revisions.contains(&revision) => {
+                format!("<revision {}>", self.revisions.range(..=revision).count())
+            }
+            _ => text.to_owned(),
         }
     }
 
+    /// A token as what it stands for. Where the server puts the namespace is its own affair.
     fn continue_token(&self, text: &str) -> String {
         let decoded = BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
         let Ok(token) = serde_json::from_slice::<Value>(&decoded) else {
             return text.to_owned();
         };
-        let revision = self.revision(&token["rv"].to_string());
-        format!("<token at {revision}, start {}>", token["start"])
+        let revision = self.at_least(token["rv"].as_u64().unwrap_or_default());
+        let start = token["start"].as_str().unwrap_or_default();
+        let start = start.trim_end_matches('\0').rsplit('/').next();
+        format!("<token at {revision}, after {}>", start.unwrap_or_default())
     }
 
     fn replace_uids(&mut self, text: &str) -> String {
@@ -146,6 +176,34 @@ impl Normaliser {
             rest = after;
         }
         replaced + rest
+    }
+}
+
+/// Sorts the causes and their texts in the message: upstream checks the fields of a schema in the
+/// order of a hash map.
+fn sort_causes(status: &mut Map<String, Value>) {
+    let causes = status
+        .get_mut("details")
+        .and_then(|details| details.get_mut("causes"));
+    let Some(Value::Array(causes)) = causes else {
+        return;
+    };
+    let texts = |causes: &[Value]| {
+        let text = |cause: &Value| {
+            let [field, message] = ["field", "message"].map(|key| cause[key].as_str());
+            format!(
+                "{}: {}",
+                field.unwrap_or_default(),
+                message.unwrap_or_default()
+            )
+        };
+        causes.iter().map(text).collect::<Vec<_>>().join(", ")
+    };
+    let before = texts(causes);
+    causes.sort_by_key(ToString::to_string);
+    let after = texts(causes);
+    if let Some(Value::String(message)) = status.get_mut("message") {
+        *message = message.replace(&before, &after);
     }
 }
 
@@ -168,11 +226,24 @@ fn is_uid(text: &str, start: usize) -> bool {
         })
 }
 
-/// A time of second precision that is about now.
-fn is_now(text: &str) -> bool {
-    let time = text.parse::<Timestamp>();
-    text.len() == "2006-01-02T15:04:05Z".len()
-        && time.is_ok_and(|time| time.duration_since(Timestamp::now()).abs() < NOW)
+const TIME_LENGTH: usize = "2006-01-02T15:04:05Z".len();
+
+/// Replaces times of second precision that are about now.
+fn replace_times(text: &str) -> String {
+    let now = Timestamp::now();
+    let is_now = |start: usize| {
+        let candidate = text.get(start..start + TIME_LENGTH)?;
+        let time: Timestamp = candidate.strip_suffix('Z').and(candidate.parse().ok())?;
+        (time.duration_since(now).abs() < NOW).then_some(start)
+    };
+    let mut replaced = text.to_owned();
+    // From the last one, so that the places of the others stay.
+    let ends = text.match_indices('Z').map(|(end, _)| end + 1);
+    let starts = ends.filter_map(|end| is_now(end.checked_sub(TIME_LENGTH)?));
+    for start in starts.collect::<Vec<_>>().into_iter().rev() {
+        replaced.replace_range(start..start + TIME_LENGTH, "<now>");
+    }
+    replaced
 }
 
 /// The age of a young object, as a Table shows it.
@@ -199,10 +270,20 @@ fn replace_generated(text: &str) -> String {
     replaced + rest
 }
 
-/// Revisions in messages.
-fn replace_numbers(text: &str) -> String {
+/// What stands before a revision in messages.
+const BEFORE_REVISIONS: [&str; 7] = [
+    "current: ",
+    "too old resource version: ",
+    "too old resource version: <revision> (",
+    "ResourceVersion in the precondition (",
+    "ResourceVersion in record (",
+    "resourceVersion\":\"",
+    "resourceVersion\\\":\\\"",
+];
+
+fn replace_revisions(text: &str) -> String {
     let mut replaced = text.to_owned();
-    for before in ["current: ", "too old resource version: ", " ("] {
+    for before in BEFORE_REVISIONS {
         let Some(start) = replaced.find(before).map(|at| at + before.len()) else {
             continue;
         };
@@ -229,22 +310,25 @@ mod tests {
     fn revisions_in_messages_are_replaced() {
         let text = "Too large resource version: 7, current: 123";
         assert_eq!(
-            replace_numbers(text),
+            replace_revisions(text),
             "Too large resource version: 7, current: <revision>"
         );
         let text = "too old resource version: 1 (57)";
         assert_eq!(
-            replace_numbers(text),
+            replace_revisions(text),
             "too old resource version: <revision> (<revision>)"
         );
     }
 
     #[test]
     fn only_recent_times_are_now() {
-        assert!(is_now(
-            &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-        ));
-        assert!(!is_now("2020-01-01T00:00:00Z"));
-        assert!(!is_now(&Timestamp::now().to_string()));
+        let now = Timestamp::now();
+        let text = format!(
+            "{} 2020-01-01T00:00:00Z",
+            now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        );
+        assert_eq!(replace_times(&text), "<now> 2020-01-01T00:00:00Z");
+        let precise = now.to_string();
+        assert_eq!(replace_times(&precise), precise);
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .post(with(
                 record("a"),
                 json!({ "metadata": {
-                "name": null, "generateName": format!("gen-{}", "x".repeat(100)),
+                "name": null, "generateName": format!("{}gen-{}", "x".repeat(54), "x".repeat(100)),
             } }),
             ))
             .list("limit=0"),

@@ -95,6 +95,8 @@ pub(crate) fn cases() -> Vec<Case> {
             .delete("a")
             .list(""),
         two("list: a named request by a field").list("fieldSelector=metadata.name=a"),
-        two("list: a revision twice").list("resourceVersion=0&resourceVersion=x"),
+        two("list: a revision twice")
+            .list("")
+            .list("resourceVersion=0&resourceVersion=x"),
     ]
 }

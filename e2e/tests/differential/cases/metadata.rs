@@ -60,7 +60,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         created(
             "metadata rules: a generateName that is none",
-            json!({ "name": null, "generateName": "A_" }),
+            json!({ "name": null, "generateName": "Agen-" }),
         ),
         created(
             "metadata rules: a label key that is none",

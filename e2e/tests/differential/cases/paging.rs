@@ -77,10 +77,12 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         paged("paging: a token in a watch")
             .send("GET", "")
-            .query("watch=true&continue={page.metadata.continue}"),
+            .query("watch=true&timeoutSeconds=1&continue={page.metadata.continue}"),
         paged("paging: a token in a watch from a revision")
             .send("GET", "")
-            .query("watch=true&resourceVersion=1&continue={page.metadata.continue}"),
+            .query(
+                "watch=true&timeoutSeconds=1&resourceVersion=1&continue={page.metadata.continue}",
+            ),
         five("paging: as a Table")
             .list("limit=2")
             .accept("application/json;as=Table;v=v1;g=meta.k8s.io"),
