@@ -202,10 +202,11 @@ impl Case {
     }
 
     fn last(&mut self) -> &mut Message {
-        match self.steps.last_mut() {
-            Some(Step::Send(message) | Step::Watch(message)) => message,
-            _ => panic!("{}: no request to change", self.name),
-        }
+        let message = self.steps.last_mut().and_then(|step| match step {
+            Step::Send(message) | Step::Watch(message) => Some(message),
+            Step::Events(_) | Step::End => None,
+        });
+        message.expect("the last step is a request")
     }
 
     /// How many requests it sends to each side.
@@ -232,7 +233,7 @@ impl Message {
         let path = self.path.replace(COLLECTION, "");
         let mut title = format!("{} {path}?{}", self.method, self.query);
         if !self.body.is_empty() {
-            let body = String::from_utf8_lossy(&self.body);
+            let body = String::from_utf8_lossy(&self.body).replace('\n', "\\n");
             title += " ";
             title.extend(body.chars().take(200));
         }

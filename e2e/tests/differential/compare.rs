@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     case::Case,
-    differences::{DELIBERATE, Known, PENDING},
+    differences::{DELIBERATE, Known},
+    pending::PENDING,
 };
 
 /// One field of one step that is not the same on both sides.

@@ -212,7 +212,9 @@ async fn read(response: Response<Body>) -> Result<Value> {
         Some(b"gzip") => unzip(&body)?,
         _ => body,
     };
-    answer["layout"] = json!(layout(&body));
+    // How the text is set, which parsing forgets.
+    answer["indented"] = body.starts_with(b"{\n").into();
+    answer["newline"] = body.ends_with(b"\n").into();
     answer["body"] = text(&body);
     Ok(answer)
 }
@@ -222,16 +224,6 @@ fn unzip(body: &[u8]) -> Result<Bytes> {
     let mut unzipped = Vec::new();
     std::io::copy(&mut decoder, &mut unzipped)?;
     Ok(unzipped.into())
-}
-
-/// How the text is set, which parsing forgets.
-fn layout(body: &[u8]) -> &'static str {
-    match (body.starts_with(b"{\n"), body.ends_with(b"\n")) {
-        (true, true) => "indented, with a final newline",
-        (true, false) => "indented",
-        (false, true) => "with a final newline",
-        (false, false) => "bare",
-    }
 }
 
 /// JSON and YAML as what they say, a stream as its events, other text as lines, and of anything

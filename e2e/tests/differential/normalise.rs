@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::exchange::Side;
+use super::{
+    exchange::Side,
+    texts::{is_age, replace_generated, replace_revisions, replace_times, replace_uids},
+};
 
 /// Headers that name the request or the moment, or depend on the length of numbers.
 const LEFT_OUT: [&str; 6] = [
@@ -18,11 +20,6 @@ const LEFT_OUT: [&str; 6] = [
     "x-kubernetes-pf-flowschema-uid",
     "x-kubernetes-pf-prioritylevel-uid",
 ];
-/// Names that a case lets the server generate begin with this.
-pub(crate) const GENERATED: &str = "gen-";
-/// How far a time may be from now to count as now.
-const NOW: SignedDuration = SignedDuration::from_mins(10);
-
 /// What is known of one side's answers in one case.
 struct Normaliser {
     side: Side,
@@ -134,7 +131,7 @@ impl Normaliser {
         // A message that quotes the beginning of a body cuts the group's last letter off.
         let text = text.replace(&format!("{} ...", &group[..group.len() - 1]), "<group> ...");
         let text = text.replace(&self.own_namespace, "<own>");
-        let text = self.replace_uids(&text);
+        let text = replace_uids(&text, &mut self.uids);
         replace_revisions(&replace_generated(&replace_times(&text)))
     }
 
@@ -158,24 +155,6 @@ impl Normaliser {
         let start = token["start"].as_str().unwrap_or_default();
         let start = start.trim_end_matches('\0').rsplit('/').next();
         format!("<token at {revision}, after {}>", start.unwrap_or_default())
-    }
-
-    fn replace_uids(&mut self, text: &str) -> String {
-        let mut replaced = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = (0..rest.len()).find(|start| is_uid(rest, *start)) {
-            let (before, after) = rest.split_at(start);
-            let (uid, after) = after.split_at(UID_LENGTH);
-            let known = self.uids.iter().position(|known| known == uid);
-            let index = known.unwrap_or_else(|| {
-                self.uids.push(uid.to_owned());
-                self.uids.len() - 1
-            });
-            replaced.push_str(before);
-            replaced.push_str(&format!("<uid {}>", index + 1));
-            rest = after;
-        }
-        replaced + rest
     }
 }
 
@@ -210,125 +189,4 @@ fn sort_causes(status: &mut Map<String, Value>) {
 fn is_list(value: &Value) -> bool {
     let kind = value["kind"].as_str().unwrap_or_default();
     kind.ends_with("List") || kind == "Table"
-}
-
-const UID_LENGTH: usize = 36;
-
-fn is_uid(text: &str, start: usize) -> bool {
-    let Some(candidate) = text.get(start..start + UID_LENGTH) else {
-        return false;
-    };
-    // The nil UID is one that cases send.
-    !candidate.starts_with("00000000")
-        && candidate.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-const TIME_LENGTH: usize = "2006-01-02T15:04:05Z".len();
-
-/// Replaces times of second precision that are about now.
-fn replace_times(text: &str) -> String {
-    let now = Timestamp::now();
-    let is_now = |start: usize| {
-        let candidate = text.get(start..start + TIME_LENGTH)?;
-        let time: Timestamp = candidate.strip_suffix('Z').and(candidate.parse().ok())?;
-        (time.duration_since(now).abs() < NOW).then_some(start)
-    };
-    let mut replaced = text.to_owned();
-    // From the last one, so that the places of the others stay.
-    let ends = text.match_indices('Z').map(|(end, _)| end + 1);
-    let starts = ends.filter_map(|end| is_now(end.checked_sub(TIME_LENGTH)?));
-    for start in starts.collect::<Vec<_>>().into_iter().rev() {
-        replaced.replace_range(start..start + TIME_LENGTH, "<now>");
-    }
-    replaced
-}
-
-/// The age of a young object, as a Table shows it.
-fn is_age(text: &str) -> bool {
-    let number = text.strip_suffix('s').unwrap_or_default();
-    !number.is_empty() && number.len() < 4 && number.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Replaces the five random characters of a generated name.
-fn replace_generated(text: &str) -> String {
-    let mut replaced = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(GENERATED) {
-        replaced.push_str(before);
-        replaced.push_str(GENERATED);
-        let random = after.bytes().take(5);
-        if random.clone().count() == 5 && random.clone().all(|b| b.is_ascii_alphanumeric()) {
-            replaced.push_str("<random>");
-            rest = after.split_at(5).1;
-        } else {
-            rest = after;
-        }
-    }
-    replaced + rest
-}
-
-/// What stands before a revision in messages.
-const BEFORE_REVISIONS: [&str; 7] = [
-    "current: ",
-    "too old resource version: ",
-    "too old resource version: <revision> (",
-    "ResourceVersion in the precondition (",
-    "ResourceVersion in record (",
-    "resourceVersion\":\"",
-    "resourceVersion\\\":\\\"",
-];
-
-fn replace_revisions(text: &str) -> String {
-    let mut replaced = text.to_owned();
-    for before in BEFORE_REVISIONS {
-        let Some(start) = replaced.find(before).map(|at| at + before.len()) else {
-            continue;
-        };
-        let digits = replaced.split_at(start).1.bytes();
-        let digits = digits.take_while(u8::is_ascii_digit).count();
-        if digits > 0 {
-            replaced.replace_range(start..start + digits, "<revision>");
-        }
-    }
-    replaced
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generated_names_lose_their_random_part_only() {
-        assert_eq!(replace_generated("a gen-x7y2z b"), "a gen-<random> b");
-        assert_eq!(replace_generated("gen-a"), "gen-a");
-    }
-
-    #[test]
-    fn revisions_in_messages_are_replaced() {
-        let text = "Too large resource version: 7, current: 123";
-        assert_eq!(
-            replace_revisions(text),
-            "Too large resource version: 7, current: <revision>"
-        );
-        let text = "too old resource version: 1 (57)";
-        assert_eq!(
-            replace_revisions(text),
-            "too old resource version: <revision> (<revision>)"
-        );
-    }
-
-    #[test]
-    fn only_recent_times_are_now() {
-        let now = Timestamp::now();
-        let text = format!(
-            "{} 2020-01-01T00:00:00Z",
-            now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        );
-        assert_eq!(replace_times(&text), "<now> 2020-01-01T00:00:00Z");
-        let precise = now.to_string();
-        assert_eq!(replace_times(&precise), precise);
-    }
 }

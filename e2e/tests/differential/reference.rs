@@ -29,11 +29,11 @@ pub(crate) async fn create(server: &LocalServer, client: &Client) -> Result<()> 
     let cluster = &server.cluster;
     cluster.apply(&definition.to_string()).await?;
     let path = format!("/apis/{REFERENCE_GROUP}/v1alpha1/datarecords");
-    let served = cluster.wait_for("the custom resource", SERVED_WITHIN, async || {
+    let answers = cluster.wait_for("the custom resource", SERVED_WITHIN, async || {
         let response = get(client, &path, &[]).await.ok()?;
         (response.status() == StatusCode::OK).then_some(())
     });
-    served.await
+    answers.await
 }
 
 async fn definition(client: &Client) -> Result<Value> {

@@ -115,7 +115,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .query("fieldManager=one")
             .text(
                 APPLY,
-                "apiVersion: {group}/v1alpha1\nkind: DataRecord\nspec:\n  source: yaml\n",
+                "apiVersion: {group}/v1alpha1\nkind: DataRecord\nmetadata:\n  name: a\nspec:\n  source: yaml\n",
             ),
         case("apply: without a name in the body").apply(
             "a",
@@ -246,12 +246,12 @@ pub(crate) fn refusals() -> Vec<Case> {
         sent("apply: no YAML", "a: b: c"),
         sent(
             "apply: duplicate keys",
-            "apiVersion: {group}/v1alpha1\nkind: DataRecord\nspec:\n  \
+            "apiVersion: {group}/v1alpha1\nkind: DataRecord\nmetadata:\n  name: a\nspec:\n  \
             source: a\n  source: b\n",
         ),
         sent(
             "apply: duplicate keys, strict",
-            "apiVersion: {group}/v1alpha1\nkind: DataRecord\n\
+            "apiVersion: {group}/v1alpha1\nkind: DataRecord\nmetadata:\n  name: a\n\
             spec:\n  source: a\n  source: b\n",
         )
         .query("fieldManager=one&fieldValidation=Strict"),

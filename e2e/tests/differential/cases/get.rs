@@ -43,9 +43,5 @@ pub(crate) fn cases() -> Vec<Case> {
         case("get: HEAD of a list").send("HEAD", ""),
         case("get: a short name is no path")
             .send_to("GET", "/apis/{group}/v1alpha1/namespaces/{ns}/dr/a"),
-        case("get: without the right to it")
-            .post(record("a"))
-            .get("a")
-            .header("impersonate-user", "nobody"),
     ]
 }

@@ -67,10 +67,6 @@ pub(crate) fn cases() -> Vec<Case> {
             "list: exactly a revision from the future",
             "resourceVersion=9223372036854775807&resourceVersionMatch=Exact",
         ),
-        listed(
-            "list: exactly a revision long ago",
-            "resourceVersion=1&resourceVersionMatch=Exact",
-        ),
         listed("list: an empty revision", "resourceVersion="),
         listed("list: sendInitialEvents", "sendInitialEvents=true"),
         listed(

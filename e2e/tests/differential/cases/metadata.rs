@@ -8,19 +8,19 @@ use crate::case::{Case, case, record, with};
 pub(crate) fn cases() -> Vec<Case> {
     let created =
         |name, metadata: Value| case(name).post(with(record("a"), json!({ "metadata": metadata })));
-    let owner = |fields: Value| {
-        let mut reference = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "x",
+    let reference = |fields: Value| {
+        let mut object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "x",
             "uid": "00000000-0000-0000-0000-000000000001" });
-        reference
+        object
             .as_object_mut()
             .unwrap()
             .extend(fields.as_object().unwrap().clone());
-        reference
+        object
     };
-    let owned = |name, fields| created(name, json!({ "ownerReferences": [owner(fields)] }));
+    let owned = |name, fields| created(name, json!({ "ownerReferences": [reference(fields)] }));
     let controllers = json!([
-        owner(json!({ "controller": true })),
-        owner(
+        reference(json!({ "controller": true })),
+        reference(
             json!({ "controller": true, "name": "y", "uid": "00000000-0000-0000-0000-000000000002" })
         )
     ]);
@@ -145,7 +145,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         created(
             "metadata rules: the same owner twice",
-            json!({ "ownerReferences": [owner(json!({})), owner(json!({}))] }),
+            json!({ "ownerReferences": [reference(json!({})), reference(json!({}))] }),
         ),
         created(
             "metadata rules: several faults at once",

@@ -1,5 +1,6 @@
 //! The table of cases, by topic.
 
+mod access;
 mod apply;
 mod create;
 mod delete;
@@ -21,6 +22,7 @@ mod schema;
 mod selectors;
 mod status;
 mod table;
+mod timeouts;
 mod update;
 mod watch;
 mod watch_list;
@@ -30,6 +32,7 @@ use super::case::Case;
 /// All cases.
 pub(crate) fn all() -> Vec<Case> {
     [
+        access::cases(),
         apply::cases(),
         apply::refusals(),
         create::cases(),
@@ -53,6 +56,7 @@ pub(crate) fn all() -> Vec<Case> {
         selectors::cases(),
         status::cases(),
         table::cases(),
+        timeouts::cases(),
         update::cases(),
         watch::cases(),
         watch_list::cases(),

@@ -141,13 +141,6 @@ pub(crate) fn cases() -> Vec<Case> {
         begun("watch: a limit")
             .watch(&from("timeoutSeconds=1&limit=1"))
             .end(),
-        begun("watch: in a namespace that does not exist")
-            .watch(&from("timeoutSeconds=1"))
-            .end(),
-        begun("watch: without the right to it")
-            .send("GET", "")
-            .query("watch=true")
-            .header("impersonate-user", "nobody"),
         begun("watch: pretty")
             .watch(&from("pretty=true"))
             .merge_patch("a", label("2"))
