@@ -187,7 +187,11 @@ impl Watch {
         loop {
             if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.pending.drain(..=end).collect();
-                return Some(text(&line));
+                let event = text(&line);
+                if !is_plain_bookmark(&event) {
+                    return Some(event);
+                }
+                continue;
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => self.pending.extend(frame.data_ref()?.chunk()),
@@ -197,6 +201,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// A bookmark that ends no initial events comes when the server likes.
+fn is_plain_bookmark(event: &Value) -> bool {
+    event["type"] == "BOOKMARK" && !event.to_string().contains("k8s.io/initial-events-end")
 }
 
 async fn read(response: Response<Body>) -> Result<Value> {

@@ -89,6 +89,8 @@ pub(crate) fn cases() -> Vec<Case> {
         five("paging: as metadata")
             .list("limit=2")
             .accept("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"),
-        five("paging: resourceVersion and limit").list("limit=2&resourceVersion=0"),
+        five("paging: resourceVersion and limit")
+            .list("")
+            .list("limit=2&resourceVersion=0"),
     ]
 }
