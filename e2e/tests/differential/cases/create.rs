@@ -88,7 +88,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// V2, V3: what is refused.
+/// V2, V3, V13, V14: what is refused.
 pub(crate) fn refusals() -> Vec<Case> {
     let metadata = |metadata| with(record("a"), json!({ "metadata": metadata }));
     vec![

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, JSON, case, record};
 
-/// V1, V8, V10: options, preconditions and what is answered.
+/// V1, V8, V9, V10: options, preconditions and what is answered.
 pub(crate) fn cases() -> Vec<Case> {
     let begun = |name| case(name).post(record("a")).keep("a").delete("a");
     let options = |name, fields: Value| {

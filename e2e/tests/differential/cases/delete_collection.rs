@@ -20,7 +20,7 @@ fn begun(name: &'static str) -> Case {
         ))
 }
 
-/// V1, V9: what is deleted and what is answered. Each ends with what is left.
+/// V1, V11: what is deleted and what is answered. Each ends with what is left.
 pub(crate) fn cases() -> Vec<Case> {
     let deleted = |name, query: &str| begun(name).send("DELETE", "").query(query).list("");
     vec![

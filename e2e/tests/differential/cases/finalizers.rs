@@ -13,7 +13,7 @@ fn finalizers(finalizers: Value) -> Value {
     json!({ "metadata": { "finalizers": finalizers } })
 }
 
-/// V8, V11: an object stays until the last finalizer goes.
+/// V8, V9: an object stays until the last finalizer goes.
 pub(crate) fn cases() -> Vec<Case> {
     let created = |name, list: Value| case(name).post(with(record("a"), finalizers(list)));
     vec![

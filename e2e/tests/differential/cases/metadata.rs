@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, case, record, with};
 
-/// V13, S1: names, labels, annotations and owner references.
+/// V2, V12, S1: names, labels, annotations and owner references.
 pub(crate) fn cases() -> Vec<Case> {
     let created =
         |name, metadata: Value| case(name).post(with(record("a"), json!({ "metadata": metadata })));
