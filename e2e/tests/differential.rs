@@ -44,7 +44,7 @@ use tokio::time::Instant;
 
 use self::{
     case::Case,
-    compare::Difference,
+    compare::{Difference, Verdict},
     exchange::{Run, Side},
     local_server::{GROUP, LocalServer},
     reference::REFERENCE_GROUP,
@@ -91,16 +91,19 @@ async fn the_server_answers_as_kube_apiserver_does_for_a_custom_resource() -> Re
     let slowest = slowest.map(|(time, name)| format!("{:.1} s, {name}", time.as_secs_f32()));
     println!("{count} cases, {requests} requests to each side, {seconds:.1} s");
     println!("slowest case: {}", slowest.unwrap_or_default());
+    let Verdict { pending, wrong } = compare::judge(&found, filter.is_empty());
     println!(
-        "{} differences, of which {} are to be mended",
-        found.len(),
-        compare::pending(&found)
+        "{} differences, of which {pending} are to be mended",
+        found.len()
     );
     server.stop().await?;
 
-    let wrong = compare::judge(&found, filter.is_empty());
-    let report = wrong.join("\n\n");
-    ensure!(wrong.is_empty(), "{}\n\n{} in all", report, wrong.len());
+    ensure!(
+        wrong.is_empty(),
+        "{}\n\n{} in all",
+        wrong.join("\n\n"),
+        wrong.len()
+    );
     Ok(())
 }
 

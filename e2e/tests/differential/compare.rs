@@ -4,11 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    case::Case,
-    differences::{DELIBERATE, Known},
-    pending::PENDING,
-};
+use super::{case::Case, differences::DELIBERATE, pending::PENDING};
 
 /// One field of one step that is not the same on both sides.
 #[derive(Debug)]
@@ -95,43 +91,71 @@ fn keys<'a>(left: &'a Map<String, Value>, right: &'a Map<String, Value>) -> Vec<
     left.keys().chain(more).map(String::as_str).collect()
 }
 
-/// Everything that is wrong: differences that no list has, and listed ones that are none, which
-/// can be told only if all cases ran. A difference belongs to the first place that it fits.
-pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Vec<String> {
-    let mut places: Vec<(&str, &str, usize)> = known()
-        .flat_map(|known| known.places.iter().map(|place| (*place, known.why, 0)))
-        .collect();
+/// A listed place, and how many differences belong to it.
+struct Place {
+    pattern: &'static str,
+    why: &'static str,
+    /// Empty for what is to be mended.
+    instead: &'static [&'static str],
+    count: usize,
+}
+
+/// What came of holding the differences against the lists.
+pub(crate) struct Verdict {
+    /// How many differences are to be mended.
+    pub(crate) pending: usize,
+    /// Differences that no list has or that are other than listed, and listed ones that are none.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// Judges. A difference belongs to the first place that it fits. Only if all cases ran can be told
+/// which places have none.
+pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Verdict {
+    let mut places: Vec<Place> = listed().collect();
     let mut wrong = Vec::new();
     for difference in found {
         let mut places = places.iter_mut();
-        match places.find(|(place, ..)| matches(place, &difference.place)) {
-            Some((_, _, count)) => *count += 1,
-            None => wrong.push(difference.to_string()),
+        let Some(place) = places.find(|place| matches(place.pattern, &difference.place)) else {
+            wrong.push(difference.to_string());
+            continue;
+        };
+        place.count += 1;
+        let ours = difference.ours.to_string();
+        let expected = |text: &&str| ours.contains(*text);
+        if !place.instead.is_empty() && !place.instead.iter().any(expected) {
+            wrong.push(format!(
+                "{difference}\n  not as is listed: {:?}",
+                place.instead
+            ));
         }
     }
-    let none = places.iter().filter(|(_, _, count)| all_ran && *count == 0);
-    wrong.extend(none.map(|(place, why, _)| {
-        format!(
-            "{place}\n  is listed ({why}), but nothing differs there that an earlier place has not"
-        )
+    let none = places.iter().filter(|place| all_ran && place.count == 0);
+    wrong.extend(none.map(|Place { pattern, why, .. }| {
+        format!("{pattern}\n  is listed ({why}), but nothing differs there that an earlier place has not")
     }));
-    wrong
+    let pending = places.iter().filter(|place| place.instead.is_empty());
+    Verdict {
+        pending: pending.map(|place| place.count).sum(),
+        wrong,
+    }
 }
 
-/// How many differences are to be mended.
-pub(crate) fn pending(found: &[Difference]) -> usize {
-    let listed = |list: &[Known], difference: &Difference| {
-        let mut places = list.iter().flat_map(|known| known.places);
-        places.any(|place| matches(place, &difference.place))
+fn listed() -> impl Iterator<Item = Place> {
+    let place = |pattern: &&'static str, why, instead| Place {
+        pattern,
+        why,
+        instead,
+        count: 0,
     };
-    let pending = found
-        .iter()
-        .filter(|d| !listed(DELIBERATE, d) && listed(PENDING, d));
-    pending.count()
-}
-
-fn known() -> impl Iterator<Item = &'static Known> {
-    DELIBERATE.iter().chain(PENDING)
+    let deliberate = DELIBERATE.iter().flat_map(move |known| {
+        let places = known.places.iter();
+        places.map(move |pattern| place(pattern, known.why, known.instead))
+    });
+    let pending = PENDING.iter().flat_map(move |known| {
+        let places = known.places.iter();
+        places.map(move |pattern| place(pattern, known.why, &[]))
+    });
+    deliberate.chain(pending)
 }
 
 /// Whether a place fits a pattern, in which `*` stands for any text.

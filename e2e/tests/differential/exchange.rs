@@ -14,7 +14,7 @@ use super::case::{Message, Step};
 /// Longer than any request takes; what takes longer is a difference.
 const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 /// How long an expected event, or the end of a watch, may take.
-const EVENT_WITHIN: Duration = Duration::from_secs(5);
+const EVENT_WITHIN: Duration = Duration::from_secs(10);
 /// Who asks, unless a case says otherwise: upstream makes the default field manager of it.
 const USER_AGENT: &str = "differential/1.0";
 

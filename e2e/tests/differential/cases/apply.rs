@@ -4,12 +4,17 @@ use serde_json::{Value, json};
 
 use crate::case::{APPLY, Case, case, record, with};
 
-fn spec(spec: Value) -> Value {
+pub(super) fn spec(spec: Value) -> Value {
     with(record("a"), json!({ "spec": spec }))
 }
 
 fn data(data: Value) -> Value {
     spec(json!({ "data": data }))
+}
+
+fn owners(digit: &str) -> Value {
+    json!({ "metadata": { "ownerReferences": [{ "apiVersion": "v1", "kind": "ConfigMap",
+        "name": "x", "uid": format!("00000000-0000-0000-0000-00000000000{digit}") }] } })
 }
 
 /// A2, A3, A7: what managers own, share and give up.
@@ -153,6 +158,40 @@ pub(crate) fn cases() -> Vec<Case> {
             )
             .query("fieldManager=two")
             .merge_patch("a", json!({ "metadata": { "finalizers": null } })),
+        case("apply: by way of two versions of a field").apply("a", data(json!({ "a": "1" })))
+            .apply("a", data(json!({ "b": "1" }))).query("fieldManager=two")
+            .apply("a", record("a")),
+        case("apply: a create by POST names its manager").post(record("a"))
+            .query("fieldManager=one")
+            .apply("a", spec(json!({ "query": "x" }))).query("fieldManager=one"),
+        case("apply: a JSON patch takes a field over").apply("a", spec(json!({ "query": "x" })))
+            .json_patch("a", json!([{ "op": "replace", "path": "/spec/query", "value": "y" }]))
+            .query("fieldManager=two"),
+        case("apply: a PUT takes a field over").apply("a", spec(json!({ "query": "x" }))).keep("a")
+            .put("a", with(spec(json!({ "query": "y" })),
+                json!({ "metadata": { "resourceVersion": "{a.metadata.resourceVersion}" } })))
+            .query("fieldManager=two"),
+        case("apply: labels and annotations of two managers")
+            .apply("a", with(record("a"), json!({ "metadata": { "labels": { "a": "1" } } })))
+            .apply("a", with(record("a"), json!({ "metadata": { "labels": { "b": "1" },
+                "annotations": { "c": "1" } } }))).query("fieldManager=two")
+            .apply("a", record("a")),
+        case("apply: owner references of two managers")
+            .apply("a", with(record("a"), owners("1")))
+            .apply("a", with(record("a"), owners("2"))).query("fieldManager=two"),
+        case("apply: what an update of the status owns").post(record("a"))
+            .send("PATCH", "/a/status").query("fieldManager=two")
+            .body("application/merge-patch+json", json!({ "status": { "syncStatus": "Stale" } }))
+            .apply("a", spec(json!({ "query": "x" }))),
+        case("apply: seen by a watch").post(record("b")).keep("b")
+            .watch("resourceVersion={b.metadata.resourceVersion}")
+            .apply("a", record("a")).apply("a", record("a"))
+            .apply("a", spec(json!({ "query": "x" }))).events(2),
+        case("apply: to what is being deleted")
+            .apply("a", with(record("a"), json!({ "metadata": { "finalizers": ["example.com/a"] } })))
+            .delete("a").apply("a", record("a")).get("a"),
+        case("apply: as a Table").apply("a", record("a"))
+            .accept("application/json;as=Table;v=v1;g=meta.k8s.io"),
         case("apply: dry run")
             .apply("a", record("a"))
             .query("fieldManager=one&dryRun=All")
@@ -174,94 +213,5 @@ pub(crate) fn cases() -> Vec<Case> {
                     json!({ "metadata": { "resourceVersion": "{a.metadata.resourceVersion}" } }),
                 ),
             ),
-    ]
-}
-
-/// A2, A5: what apply refuses.
-pub(crate) fn refusals() -> Vec<Case> {
-    let metadata = |metadata| with(record("a"), json!({ "metadata": metadata }));
-    let sent = |name, body: &str| {
-        case(name)
-            .send("PATCH", "/a")
-            .query("fieldManager=one")
-            .text(APPLY, body)
-    };
-    vec![
-        case("apply: no manager").apply("a", record("a")).query(""),
-        case("apply: an empty manager")
-            .apply("a", record("a"))
-            .query("fieldManager="),
-        case("apply: a long manager")
-            .apply("a", record("a"))
-            .query(&format!("fieldManager={}", "x".repeat(129))),
-        case("apply: a manager that cannot be printed")
-            .apply("a", record("a"))
-            .query("fieldManager=a%0Ab"),
-        case("apply: force that is none")
-            .apply("a", record("a"))
-            .query("fieldManager=one&force=maybe"),
-        case("apply: an empty list of managedFields")
-            .apply("a", metadata(json!({ "managedFields": [] }))),
-        case("apply: managedFields").apply("a", metadata(json!({ "managedFields": [{}] }))),
-        case("apply: a uid of nothing").apply(
-            "a",
-            metadata(json!({ "uid": "00000000-0000-0000-0000-000000000001" })),
-        ),
-        case("apply: another uid").apply("a", record("a")).apply(
-            "a",
-            metadata(json!({ "uid": "00000000-0000-0000-0000-000000000001" })),
-        ),
-        case("apply: another name").apply("a", metadata(json!({ "name": "b" }))),
-        case("apply: another namespace").apply("a", metadata(json!({ "namespace": "other" }))),
-        case("apply: another kind").apply("a", with(record("a"), json!({ "kind": "Other" }))),
-        case("apply: another apiVersion")
-            .apply("a", with(record("a"), json!({ "apiVersion": "v1" }))),
-        case("apply: another version").apply(
-            "a",
-            with(record("a"), json!({ "apiVersion": "{group}/v9" })),
-        ),
-        case("apply: no apiVersion").apply("a", with(record("a"), json!({ "apiVersion": null }))),
-        case("apply: no kind").apply("a", with(record("a"), json!({ "kind": null }))),
-        case("apply: an undeclared field").apply("a", spec(json!({ "x": 1 }))),
-        case("apply: an undeclared field, ignored")
-            .apply("a", spec(json!({ "x": 1 })))
-            .query("fieldManager=one&fieldValidation=Ignore"),
-        case("apply: an undeclared field, strict")
-            .apply("a", spec(json!({ "x": 1 })))
-            .query("fieldManager=one&fieldValidation=Strict"),
-        case("apply: a wrong type").apply("a", spec(json!({ "query": 1 }))),
-        case("apply: an invalid object").apply("a", spec(json!({ "source": null, "query": "x" }))),
-        case("apply: an old resourceVersion")
-            .apply("a", record("a"))
-            .apply(
-                "a",
-                with(
-                    spec(json!({ "query": "x" })),
-                    json!({ "metadata": { "resourceVersion": "1" } }),
-                ),
-            ),
-        sent("apply: a list", "[]"),
-        sent("apply: text", "text"),
-        sent("apply: an empty body", ""),
-        sent("apply: no YAML", "a: b: c"),
-        sent(
-            "apply: duplicate keys",
-            "apiVersion: {group}/v1alpha1\nkind: DataRecord\nmetadata:\n  name: a\nspec:\n  \
-            source: a\n  source: b\n",
-        ),
-        sent(
-            "apply: duplicate keys, strict",
-            "apiVersion: {group}/v1alpha1\nkind: DataRecord\nmetadata:\n  name: a\n\
-            spec:\n  source: a\n  source: b\n",
-        )
-        .query("fieldManager=one&fieldValidation=Strict"),
-        case("apply: to the status of nothing")
-            .send("PATCH", "/a/status")
-            .query("fieldManager=one")
-            .body(APPLY, record("a")),
-        case("apply: to the collection")
-            .send("PATCH", "")
-            .query("fieldManager=one")
-            .body(APPLY, record("a")),
     ]
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod apply_refusals;
 mod create;
 mod delete;
 mod delete_collection;
@@ -34,7 +35,7 @@ pub(crate) fn all() -> Vec<Case> {
     [
         access::cases(),
         apply::cases(),
-        apply::refusals(),
+        apply_refusals::cases(),
         create::cases(),
         create::refusals(),
         delete::cases(),

@@ -69,6 +69,14 @@ pub(crate) fn cases() -> Vec<Case> {
             )
             .accept(ONE)
             .events(2),
+        begun("metadata: a watch in the list form")
+            .watch("resourceVersion={a.metadata.resourceVersion}&timeoutSeconds=1")
+            .accept(LIST)
+            .merge_patch("a", json!({ "spec": { "query": "x" } }))
+            .end(),
+        begun("metadata: of a status")
+            .send("GET", "/a/status")
+            .accept(ONE),
         case("metadata: an error").get("a").accept(ONE),
     ]
 }

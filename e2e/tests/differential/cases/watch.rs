@@ -141,6 +141,20 @@ pub(crate) fn cases() -> Vec<Case> {
         begun("watch: a limit")
             .watch(&from("timeoutSeconds=1&limit=1"))
             .end(),
+        begun("watch: a shard selector")
+            .watch(&from("shardSelector=x&timeoutSeconds=1"))
+            .end(),
+        begun("watch: everywhere")
+            .watch_at("")
+            .query(&from("watch=true&fieldSelector=metadata.namespace={ns}"))
+            .merge_patch("a", label("2"))
+            .events(1),
+        begun("watch: an object that goes and comes back")
+            .watch(&from(""))
+            .delete("a")
+            .post(record("a"))
+            .delete("a")
+            .events(3),
         begun("watch: pretty")
             .watch(&from("pretty=true"))
             .merge_patch("a", label("2"))
