@@ -81,7 +81,7 @@ pub(crate) fn cases() -> Vec<Case> {
         paged("paging: a token in a watch from a revision")
             .send("GET", "")
             .query(
-                "watch=true&timeoutSeconds=1&resourceVersion=1&continue={page.metadata.continue}",
+                "watch=true&timeoutSeconds=1&resourceVersion={page.metadata.resourceVersion}&continue={page.metadata.continue}",
             ),
         five("paging: as a Table")
             .list("limit=2")

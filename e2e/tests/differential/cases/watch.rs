@@ -102,9 +102,6 @@ pub(crate) fn cases() -> Vec<Case> {
         begun("watch: nothing happens")
             .watch(&from("timeoutSeconds=1"))
             .end(),
-        begun("watch: a revision long ago")
-            .watch("timeoutSeconds=1&resourceVersion=1")
-            .end(),
         begun("watch: a revision from the future")
             .watch("timeoutSeconds=1&resourceVersion=9223372036854775807")
             .end(),
