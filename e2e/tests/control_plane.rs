@@ -25,11 +25,13 @@ mod extension_api;
 mod followers;
 #[path = "control_plane/informers.rs"]
 mod informers;
+#[path = "support/server.rs"]
+mod local_server;
 #[path = "control_plane/merging.rs"]
 mod merging;
 #[path = "control_plane/operator.rs"]
 mod operator;
-#[path = "control_plane/program.rs"]
+#[path = "support/program.rs"]
 mod program;
 #[path = "control_plane/records.rs"]
 mod records;

@@ -7,11 +7,7 @@ use e2e::testing::{Cluster, TestNamespace};
 use http::StatusCode;
 use serde_json::json;
 
-use super::{
-    records,
-    server::{get, shared},
-    trust::front_proxy_client,
-};
+use super::{local_server::get, records, server::shared, trust::front_proxy_client};
 
 /// Longer than the server keeps a refusal.
 const PERMITTED_WITHIN: Duration = Duration::from_secs(30);

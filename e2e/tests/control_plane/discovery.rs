@@ -4,7 +4,10 @@ use anyhow::{Context, Result};
 use http::StatusCode;
 use serde_json::json;
 
-use super::server::{GROUP, get, get_json, shared};
+use super::{
+    local_server::{GROUP, get},
+    server::{get_json, shared},
+};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 

@@ -7,7 +7,10 @@ use e2e::programs::{CLIENTS, Programs};
 use http::StatusCode;
 use tokio::process::Command;
 
-use super::server::{GROUP, get, shared};
+use super::{
+    local_server::{GROUP, get},
+    server::shared,
+};
 
 /// O1, O5, O6, O7, P5, P6: the aggregator's code merges version 2 with kube-apiserver's own document
 /// and changes nothing there; every kind of version 3 survives kube-openapi's types, resolves to a

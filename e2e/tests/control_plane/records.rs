@@ -6,7 +6,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::server::GROUP;
+use super::local_server::GROUP;
 
 /// The kind, as kube needs it.
 pub(crate) fn resource() -> ApiResource {

@@ -1,49 +1,20 @@
-//! The extension API server as a local process, and the one that all tests share behind the
-//! aggregator.
+//! The server that all tests share, and what they do with certificates.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use e2e::{
-    pki::{self, Authority, Identity},
-    testing::Cluster,
-};
-use http::{Request, Response, StatusCode};
-use kube::{
-    Client, Config,
-    client::Body,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use e2e::{pki::Identity, testing::Cluster};
+use http::StatusCode;
+use kube::Client;
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::TlsConnector;
 
-use super::program::{Program, free_port};
+use super::local_server::{LocalServer, SERVER_NAME, files, get, write_certificate};
 
-pub(crate) const GROUP: &str = "data.kubedojo.io";
-pub(crate) const API_SERVICE: &str = "v1alpha1.data.kubedojo.io";
-const NAMESPACE: &str = "aggregated";
-const SERVICE: &str = "records";
-/// Its TLS name; the aggregator dials an address but verifies this.
-const SERVER_NAME: &str = "records.aggregated.svc";
-const READY_WITHIN: Duration = Duration::from_secs(30);
-
-/// A server as a local process.
-#[derive(Debug)]
-pub(crate) struct LocalServer {
-    pub(crate) cluster: Cluster,
-    pub(crate) port: u16,
-    authority: Authority,
-    files: PathBuf,
-    program: Program,
-}
+const LABEL: &str = "shared";
 
 static SHARED: OnceCell<LocalServer> = OnceCell::const_new();
 
@@ -52,7 +23,7 @@ pub(crate) async fn shared() -> Result<&'static LocalServer> {
     SHARED
         .get_or_try_init(async || {
             let cluster = Cluster::from_env()?;
-            let server = LocalServer::start(&cluster, "shared", &cluster.kubeconfig)?;
+            let server = LocalServer::start(&cluster, LABEL, &cluster.kubeconfig)?;
             server.wait_ready().await?;
             server.register().await?;
             Ok(server)
@@ -61,53 +32,9 @@ pub(crate) async fn shared() -> Result<&'static LocalServer> {
 }
 
 impl LocalServer {
-    /// Starts a server that does with the cluster what the kubeconfig allows.
-    pub(crate) fn start(cluster: &Cluster, label: &str, kubeconfig: &Path) -> Result<Self> {
-        let files = cluster.dir().join(format!("extension-apiserver-{label}"));
-        fs::create_dir_all(&files)?;
-        let authority = pki::authority("serving-ca")?;
-        write_certificate(&files, &authority)?;
-        let port = free_port()?;
-        let args = [
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--tls-cert-file={}", files.join("tls.crt").display()),
-            format!("--tls-private-key-file={}", files.join("tls.key").display()),
-        ];
-        let program = Program::start(cluster, ("extension-apiserver", label), &args, &[])?;
-        Ok(Self {
-            cluster: cluster.clone(),
-            port,
-            authority,
-            files,
-            program,
-        })
-    }
-
     /// Puts another certificate of the same authority in the place of the one that is there.
     pub(crate) fn renew_certificate(&self) -> Result<()> {
-        write_certificate(&self.files, &self.authority)
-    }
-
-    /// A client that talks straight to the server, as a user of a kubeconfig: `{"token": ...}`.
-    pub(crate) async fn direct(&self, user: Value) -> Result<Client> {
-        client(json!({
-            "clusters": [{ "name": "it", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port),
-                "certificate-authority-data": BASE64_STANDARD.encode(self.authority.pem()),
-                "tls-server-name": SERVER_NAME,
-            } }],
-            "users": [{ "name": "it", "user": user }],
-        }))
-        .await
-    }
-
-    /// The status of what an anonymous client gets.
-    pub(crate) async fn anonymous_status(&self, path: &str) -> Result<StatusCode> {
-        Ok(get(&self.direct(json!({})).await?, path, &[])
-            .await?
-            .status())
+        write_certificate(&files(&self.cluster, LABEL), &self.authority)
     }
 
     /// The certificate that a new connection is shown, verified.
@@ -138,72 +65,6 @@ impl LocalServer {
     pub(crate) fn log(&self) -> Result<String> {
         self.program.log()
     }
-
-    pub(crate) async fn wait_ready(&self) -> Result<()> {
-        self.cluster
-            .wait_for("the local server to be ready", READY_WITHIN, async || {
-                let status = self.anonymous_status("/readyz").await.ok()?;
-                (status == StatusCode::OK).then_some(())
-            })
-            .await
-            .with_context(|| format!("its log: {}", self.program.log().unwrap_or_default()))
-    }
-
-    pub(crate) async fn stop(self) -> Result<Option<i32>> {
-        let cluster = self.cluster.clone();
-        self.program.stop(&cluster).await
-    }
-
-    /// Puts it behind the aggregator, and waits until that reaches it.
-    async fn register(&self) -> Result<()> {
-        let ca_bundle = BASE64_STANDARD.encode(self.authority.pem());
-        let objects = [
-            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }),
-            json!({
-                "apiVersion": "v1", "kind": "Service",
-                "metadata": { "name": SERVICE, "namespace": NAMESPACE },
-                "spec": { "type": "ExternalName", "externalName": "localhost" },
-            }),
-            json!({
-                "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-                "metadata": { "name": API_SERVICE },
-                "spec": {
-                    "group": GROUP, "version": "v1alpha1",
-                    "groupPriorityMinimum": 1000, "versionPriority": 15, "caBundle": ca_bundle,
-                    "service": { "namespace": NAMESPACE, "name": SERVICE, "port": self.port },
-                },
-            }),
-        ];
-        for object in objects {
-            self.cluster.apply(&object.to_string()).await?;
-        }
-        let name = format!("apiservice/{API_SERVICE}");
-        let args = ["wait", "--for=condition=Available", &name, "--timeout=30s"];
-        self.cluster.kubectl(args).await?.success()?;
-        Ok(())
-    }
-}
-
-fn write_certificate(directory: &Path, authority: &Authority) -> Result<()> {
-    let Identity {
-        certificate_pem,
-        key_pem,
-    } = pki::server(authority, SERVICE, &[SERVER_NAME], &[])?;
-    fs::write(directory.join("tls.crt"), certificate_pem)?;
-    fs::write(directory.join("tls.key"), key_pem)?;
-    Ok(())
-}
-
-/// A client for the clusters and users of a kubeconfig; the names of both are `it`.
-pub(crate) async fn client(mut kubeconfig: Value) -> Result<Client> {
-    kubeconfig["contexts"] =
-        json!([{ "name": "it", "context": { "cluster": "it", "user": "it" } }]);
-    kubeconfig["current-context"] = json!("it");
-    let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
 }
 
 /// A user of a kubeconfig who has a client certificate.
@@ -212,19 +73,6 @@ pub(crate) fn user_with_certificate(identity: &Identity) -> Value {
         "client-certificate-data": BASE64_STANDARD.encode(&identity.certificate_pem),
         "client-key-data": BASE64_STANDARD.encode(&identity.key_pem),
     })
-}
-
-/// A GET with headers, whatever the answer is.
-pub(crate) async fn get(
-    client: &Client,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Result<Response<Body>> {
-    let mut request = Request::get(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    Ok(client.send(request.body(Body::empty())?).await?)
 }
 
 /// A GET whose answer has to be JSON with status 200.

@@ -17,8 +17,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
+    local_server::{LocalServer, get},
     records,
-    server::{LocalServer, get, shared, user_with_certificate},
+    server::{shared, user_with_certificate},
 };
 
 /// A watch that was refused is tried again with growing pauses.

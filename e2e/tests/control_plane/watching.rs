@@ -98,10 +98,7 @@ async fn a_new_certificate_reaches_new_connections_and_ends_no_watch() -> Result
     let api = records(server.cluster.client().await?, &namespace.name);
     let mut aggregated = watch(&api).await?;
     // The aggregator's user without a name is nobody, so this one names itself by its certificate.
-    let admin = records(
-        server.direct(admin_user(server).await?).await?,
-        &namespace.name,
-    );
+    let admin = records(server.direct_as_admin().await?, &namespace.name);
     let mut direct = watch(&admin).await?;
     api.create(&PostParams::default(), &record("before"))
         .await?;
@@ -121,14 +118,6 @@ async fn a_new_certificate_reaches_new_connections_and_ends_no_watch() -> Result
         assert_eq!(next(&mut direct).await?.0, name);
     }
     Ok(())
-}
-
-/// The administrator's certificate of the cluster, which the server knows from the ConfigMap.
-async fn admin_user(server: &super::server::LocalServer) -> Result<serde_json::Value> {
-    let args = ["config", "view", "--raw", "--minify", "-o", "json"];
-    let text = server.cluster.kubectl(args).await?.success()?;
-    let kubeconfig: serde_json::Value = serde_json::from_str(&text)?;
-    Ok(kubeconfig["users"][0]["user"].clone())
 }
 
 /// A front proxy that names no user is not a user itself.
