@@ -17,16 +17,17 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn new(value: &Value, content_type: HeaderValue) -> Self {
-        let body = Bytes::from(value.to_string());
+        let mut body = value.to_string();
         let hash = hex_upper(&Sha512::digest(&body));
+        body.push('\n');
         Self {
-            body,
+            body: body.into(),
             content_type,
             hash,
         }
     }
 
-    /// SHA-512 of the body in upper-case hexadecimal.
+    /// SHA-512 of the JSON in upper-case hexadecimal.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
     }

@@ -56,7 +56,7 @@ impl Encoding {
         );
         Self {
             syntax: negotiation::syntax(headers),
-            pretty,
+            pretty: pretty || negotiation::wants_pretty(headers),
             gzip,
         }
     }
@@ -128,18 +128,18 @@ fn gzip(response: Response<Body>) -> Response<Body> {
 
     let encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let state = (BodyStream::new(body), Some(encoder));
-    let chunks = stream::unfold(state, |(mut body, mut encoder)| async move {
-        let frame = body.next().await;
-        let chunk = match frame {
-            Some(Ok(frame)) => {
-                let writing = encoder.as_mut()?;
-                // Writing into memory cannot fail.
-                let _ = writing.write_all(frame.data_ref().map_or(&[][..], |data| &data[..]));
-                std::mem::take(writing.get_mut())
-            }
-            None => encoder.take()?.finish().unwrap_or_default(),
+    let chunks = stream::unfold(state, |(mut body, encoder)| async move {
+        let mut encoder = encoder?;
+        let Some(Ok(frame)) = body.next().await else {
+            let last = encoder.finish().unwrap_or_default();
+            return Some((Bytes::from(last), (body, None)));
         };
-        Some((Bytes::from(chunk), (body, encoder)))
+        if let Some(data) = frame.data_ref() {
+            // Writing into memory cannot fail.
+            let _ = encoder.write_all(data);
+        }
+        let chunk = std::mem::take(encoder.get_mut());
+        Some((Bytes::from(chunk), (body, Some(encoder))))
     });
     let frames = chunks
         .filter(|chunk| std::future::ready(!chunk.is_empty()))
@@ -204,6 +204,27 @@ mod tests {
         assert_eq!(headers[header::CONTENT_TYPE], "application/yaml");
         assert_eq!(apimachinery::decode::yaml(&body).unwrap().value, value);
         assert!(!body.starts_with(b"{"));
+    }
+
+    /// R4: a list that is put together chunk by chunk is compressed in the same way.
+    #[tokio::test]
+    async fn a_list_is_compressed_as_it_is_made() {
+        let entries: Vec<_> = (0..300).map(|i| response::tests::entry(i, 1000)).collect();
+        let whole = response::list("{\"items\":[".to_owned(), entries.clone());
+        let whole = whole.into_body().collect().await.unwrap().to_bytes();
+        let encoding = Encoding {
+            gzip: true,
+            ..Encoding::default()
+        };
+        let response = response::list("{\"items\":[".to_owned(), entries);
+        let response = encoding.encode(response).await;
+        assert!(!response.headers().contains_key(header::CONTENT_LENGTH));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(&body[..])
+            .read_to_end(&mut text)
+            .unwrap();
+        assert_eq!(text, whole);
     }
 
     /// R4: only large answers are compressed, and only for who takes gzip without conditions.

@@ -68,6 +68,15 @@ pub(crate) fn syntax(headers: &HeaderMap) -> Syntax {
     first_match(headers, Syntax::Json, choose).unwrap_or_default()
 }
 
+/// Whether the client asks for indented JSON by a parameter of the type that it gets.
+pub(crate) fn wants_pretty(headers: &HeaderMap) -> bool {
+    let choose = |media: &MediaType<'_>| {
+        media.syntax().and_then(|_| media.representation())?;
+        Some(media.parameter("pretty") == Some("1"))
+    };
+    first_match(headers, false, choose).unwrap_or_default()
+}
+
 /// Whether a client of `/apis` wants aggregated discovery (`true`) or the list of groups.
 ///
 /// # Errors

@@ -131,14 +131,14 @@ impl ListParts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::json;
     use storage::{Record, Revision};
 
     use super::*;
     use crate::{cacher::Codec, testing::thing_definition};
 
-    fn entry(name: usize, size: usize) -> Arc<Entry> {
+    pub(crate) fn entry(name: usize, size: usize) -> Arc<Entry> {
         let text = "x".repeat(size);
         let stored = format!("{{\"metadata\":{{\"name\":\"{name}\"}},\"spec\":\"{text}\"}}");
         let record = Record {

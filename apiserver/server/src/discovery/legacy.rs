@@ -3,7 +3,7 @@
 use apimachinery::ResourceDefinition;
 use serde_json::{Value, json};
 
-use super::{STATUS_VERBS, VERBS, by_version};
+use super::{STATUS_VERBS, VERBS, by_version, storage_version_hash};
 
 /// Every document with its path.
 pub(super) fn documents(definitions: &[ResourceDefinition]) -> Vec<(String, Value)> {
@@ -42,6 +42,7 @@ fn resources(definition: &ResourceDefinition) -> Vec<Value> {
     let mut resource = json!({
         "name": names.plural, "singularName": names.singular, "namespaced": namespaced,
         "kind": names.kind, "verbs": VERBS,
+        "storageVersionHash": storage_version_hash(definition),
     });
     if !names.short_names.is_empty() {
         resource["shortNames"] = json!(names.short_names);

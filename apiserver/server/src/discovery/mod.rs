@@ -9,7 +9,9 @@ mod legacy;
 use std::collections::BTreeMap;
 
 use apimachinery::{ApiError, ResourceDefinition};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use http::{HeaderMap, HeaderValue, Response};
+use sha2::{Digest, Sha256};
 
 use crate::{
     document::Document,
@@ -75,6 +77,14 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
+
+/// By which clients notice that the version in which objects are stored has changed: upstream's
+/// `StorageVersionHash` of `k8s.io/apiserver/pkg/endpoints/discovery`.
+fn storage_version_hash(definition: &ResourceDefinition) -> String {
+    let kind = format!("{}/{}", definition.api_version(), definition.names.kind);
+    let hash = Sha256::digest(kind);
+    BASE64_STANDARD.encode(hash.get(..8).unwrap_or_default())
+}
 
 /// Names with what belongs to them, in their order.
 type Named<'a, T> = Vec<(&'a str, T)>;

@@ -18,7 +18,7 @@ const BODY_MAX: usize = 3 * 1024 * 1024;
 /// Most of a body that an error repeats, in characters.
 const SHOWN_MAX: usize = 1024;
 /// What an error repeats at its end, as upstream has it.
-const SUMMARY: usize = 22;
+const SUMMARY: usize = 30;
 
 /// Reads a body.
 ///

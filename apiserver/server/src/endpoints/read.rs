@@ -36,10 +36,14 @@ impl Call<'_> {
 
     /// A list in the representation that the client asked for.
     pub(super) fn listed(&self, found: ListResult) -> Result<Response<Body>, ApiError> {
-        let metadata = list_metadata(&found);
+        let mut metadata = list_metadata(&found);
         let decoded = found.entries.iter().map(decoded);
         let (mut shown, version) = match self.representation {
             Representation::Object => {
+                // A custom resource's list says so even when there is no next page.
+                if found.continue_token.is_none() {
+                    metadata["continue"] = json!("");
+                }
                 let head = self.list_head(&metadata);
                 return Ok(response::list(head, found.entries));
             }

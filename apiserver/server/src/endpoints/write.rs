@@ -65,11 +65,18 @@ impl Call<'_> {
             return self.written(applied.await?, warnings);
         }
         let (patch, warnings) = if content_type == JSON_PATCH {
-            (Patch::json(&body)?, Vec::new())
+            let patch = Patch::json(&body)?;
+            let duplicates = apimachinery::decode::json(&body).map(|d| d.duplicates);
+            let warnings = duplicate_fields(
+                "json patch ",
+                &duplicates.unwrap_or_default(),
+                options.validation,
+            )?;
+            (patch, warnings)
         } else {
             let Decoded { value, duplicates } = apimachinery::decode::json(&body)
                 .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-            let warnings = duplicate_fields(&duplicates, options.validation)?;
+            let warnings = duplicate_fields("", &duplicates, options.validation)?;
             (Patch::merge(value)?, warnings)
         };
         let SentOptions {
@@ -157,7 +164,7 @@ impl Call<'_> {
 fn sent_apply(body: &[u8], options: &SentOptions) -> Result<(Apply, Vec<String>), ApiError> {
     let no_yaml = |e| ApiError::bad_request(format!("error decoding YAML: {e}"));
     let Decoded { value, duplicates } = apimachinery::decode::yaml(body).map_err(no_yaml)?;
-    let warnings = duplicate_fields(&duplicates, options.validation)?;
+    let warnings = duplicate_fields("", &duplicates, options.validation)?;
     let object = Object::from_value(value).map_err(no_yaml)?;
     let force = options.force;
     Ok((Apply { object, force }, warnings))
@@ -165,12 +172,13 @@ fn sent_apply(body: &[u8], options: &SentOptions) -> Result<(Apply, Vec<String>)
 
 /// What the client is told about keys that stood twice in a patch.
 fn duplicate_fields(
+    prefix: &str,
     duplicates: &[String],
     validation: FieldValidation,
 ) -> Result<Vec<String>, ApiError> {
     let texts = duplicates
         .iter()
-        .map(|path| format!("duplicate field \"{path}\""));
+        .map(|path| format!("{prefix}duplicate field \"{path}\""));
     match validation {
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Strict if !duplicates.is_empty() => {

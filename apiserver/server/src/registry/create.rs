@@ -225,7 +225,7 @@ impl Store {
 
 /// What upstream says about finalizers without a domain.
 pub(super) fn finalizer_warnings(object: &Object, is_new: impl Fn(&str) -> bool) -> Vec<String> {
-    let known = ["orphan", "foregroundDeletion"];
+    let known = ["foregroundDeletion", "kubernetes", "orphan"];
     let mut bare: Vec<&str> = object
         .finalizers()
         .filter(|f| !f.contains('/') && !known.contains(f) && is_new(f))

@@ -5,7 +5,7 @@
 
 use apimachinery::{ApiError, FieldError, Object, StatusReason};
 use json_patch::PatchOperation;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     FieldValidation, Store, Subresource, WriteOptions, Written,
@@ -37,7 +37,7 @@ impl Patch {
     /// # Errors
     /// 400 for what is no list, 413 for too many operations, 422 for one that is none.
     pub fn json(body: &[u8]) -> Result<Self, ApiError> {
-        let operations: Vec<Value> = serde_json::from_slice(body)
+        let operations: Vec<Map<String, Value>> = serde_json::from_slice(body)
             .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
         if operations.len() > OPERATIONS_MAX {
             return Err(ApiError::new(
@@ -49,7 +49,8 @@ impl Patch {
                 ),
             ));
         }
-        let patch = serde_json::from_value(Value::Array(operations));
+        let operations = operations.into_iter().map(Value::Object).collect();
+        let patch = serde_json::from_value(operations);
         patch
             .map(Self::Json)
             .map_err(|e| Self::failed(&e.to_string()))

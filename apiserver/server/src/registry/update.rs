@@ -99,7 +99,9 @@ impl Store {
         let revision = if bytes == current.stored || options.dry_run {
             Ok(current.revision)
         } else if is_done {
-            self.storage.delete(key, current.revision).await
+            // The client gets what was deleted, at the version that it had.
+            let deleted = self.storage.delete(key, current.revision).await;
+            deleted.map(|_| current.revision)
         } else {
             let update = self.storage.update(key, bytes.clone(), current.revision);
             update.await
