@@ -77,7 +77,7 @@ impl FieldManager {
     /// Sets `metadata.managedFields` of an object that is written, by any way but apply. `live` is
     /// the stored object, `None` on create; `subresource` is empty for the object itself.
     ///
-    /// Entries that the client sent are taken, and an empty list or `[{}]` starts anew. An object
+    /// Entries that the client sent are taken, and `[{}]` starts anew. An object
     /// that does not fit the schema loses all entries; validation refuses it afterwards.
     pub fn update(
         &self,
