@@ -24,3 +24,6 @@ pub use encoding::DecodeError;
 pub use manager::FieldManager;
 pub use manager_name::manager_from_user_agent;
 pub use timestamps::ignore_timestamps;
+
+#[cfg(test)]
+mod replay;

@@ -1,12 +1,12 @@
 //! What a kube-apiserver did with sequences of writes to a custom resource, done again here.
 //!
-//! `tests/apply/*.json` were recorded from kube-apiserver 1.36.3: the schema of the resource, and per
+//! `testdata/apply/*.json` were recorded from kube-apiserver 1.36.3: the schema of the resource, and per
 //! scenario the steps, each with its answer. A time is the number of the step that set it. `put` lays
 //! a body over the stored object and writes it back, or creates it.
 
 use std::{fs, path::Path};
 
-use apimachinery::{
+use crate::{
     Object, ResourceDefinition, ResourceNames, Scope,
     managed_fields::{FieldManager, ignore_timestamps, manager_from_user_agent},
     schema::Schema,
@@ -20,7 +20,7 @@ const USER_AGENT: &str = "golden";
 /// A2, A3, A7: byte for byte the same objects, owners, times, conflicts and refusals.
 #[test]
 fn sequences_of_writes_end_as_with_kube_apiserver() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apply");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/apply");
     let mut failures = Vec::new();
     let mut steps = 0;
     for file in fs::read_dir(directory).unwrap() {
@@ -120,7 +120,7 @@ impl Server {
         live: Option<&Object>,
         step: &Value,
         now: Timestamp,
-    ) -> Result<Object, apimachinery::ApiError> {
+    ) -> Result<Object, crate::ApiError> {
         let subresource = step["subresource"].as_str().unwrap_or_default();
         let manager = match step["manager"].as_str().unwrap() {
             "" => manager_from_user_agent(USER_AGENT),
