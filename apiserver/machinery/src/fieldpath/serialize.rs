@@ -104,16 +104,15 @@ impl Set {
 fn encode(set: &Set) -> Map<String, Value> {
     let mut fields = Map::new();
     for (element, child) in set.children() {
-        fields.insert(element.serialize(), Value::Object(encode(child)));
+        let mut child = encode(child);
+        if set.has_member(element) {
+            child.insert(SELF.to_owned(), Value::Object(Map::new()));
+        }
+        fields.insert(element.serialize(), Value::Object(child));
     }
     for element in set.members() {
-        let entry = fields
-            .entry(element.serialize())
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(child) = entry
-            && !child.is_empty()
-        {
-            child.insert(SELF.to_owned(), Value::Object(Map::new()));
+        if set.with_prefix(element).is_none() {
+            fields.insert(element.serialize(), Value::Object(Map::new()));
         }
     }
     fields
