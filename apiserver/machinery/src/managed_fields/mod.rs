@@ -27,3 +27,5 @@ pub use timestamps::ignore_timestamps;
 
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,11 @@ fn value(
     if type_ref.is_ignored() {
         return None;
     }
+    // What only one side has stays as it is. That side is never the object's own metadata, which
+    // every object has, so nothing below is ignored.
+    if let (Some(only), None) | (None, Some(only)) = (lhs, rhs) {
+        return Some(only.clone());
+    }
     // Only the deduced shape of the winning side counts.
     let shape = Shape::of(type_ref.resolve(), rhs.or(lhs));
     match shape.handle() {
