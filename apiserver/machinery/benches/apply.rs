@@ -127,6 +127,8 @@ fn definition() -> ResourceDefinition {
         scope: Scope::Namespaced,
         schema: Schema::parse(schema).expect("every keyword is supported"),
         status_subresource: true,
+        scale: None,
+        selectable_fields: Vec::new(),
         columns: Vec::new(),
     }
 }

@@ -65,6 +65,8 @@ impl Server {
             scope: Scope::Namespaced,
             schema: Schema::parse(schema).unwrap(),
             status_subresource: true,
+            scale: None,
+            selectable_fields: Vec::new(),
             columns: Vec::new(),
         };
         Self {

@@ -43,6 +43,8 @@ fn field_manager() -> FieldManager {
         scope: Scope::Namespaced,
         schema: Schema::parse(schema).unwrap(),
         status_subresource: true,
+        scale: None,
+        selectable_fields: Vec::new(),
         columns: Vec::new(),
     })
 }
