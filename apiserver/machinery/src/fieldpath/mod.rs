@@ -19,3 +19,6 @@ pub use set::Set;
 pub fn path_string(path: &[PathElement]) -> String {
     path.iter().map(ToString::to_string).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,9 @@ use super::{
 /// Deepest nesting of a field set: as deep as JSON from a client can be.
 pub const DEPTH_MAX: usize = 128;
 
+/// What most serialised elements fit in.
+const SERIALIZED_BYTES: usize = 24;
+
 /// What stands for the path itself among its children.
 const SELF: &str = ".";
 
@@ -30,10 +33,9 @@ impl std::error::Error for FieldsError {}
 impl PathElement {
     /// The serialised element: `f:name`, `k:{"name":"a"}`, `v:"a"` or `i:0`.
     pub fn serialize(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(SERIALIZED_BYTES);
         match self {
             Self::Field(name) => {
-                out.reserve_exact(name.len() + 2);
                 out.push_str("f:");
                 out.push_str(name);
             }
@@ -102,21 +104,19 @@ impl Set {
 }
 
 fn encode(set: &Set) -> Map<String, Value> {
-    let mut fields = Map::new();
-    for (element, child) in set.children() {
-        fields.insert(element.serialize(), Value::Object(encode(child)));
-    }
-    for element in set.members() {
-        let entry = fields
-            .entry(element.serialize())
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(child) = entry
-            && !child.is_empty()
-        {
+    let parents = set.children().map(|(element, child)| {
+        let mut child = encode(child);
+        if set.has_member(element) {
             child.insert(SELF.to_owned(), Value::Object(Map::new()));
         }
-    }
-    fields
+        (element.serialize(), Value::Object(child))
+    });
+    let leaves = set
+        .members()
+        .iter()
+        .filter(|element| set.with_prefix(element).is_none())
+        .map(|element| (element.serialize(), Value::Object(Map::new())));
+    parents.chain(leaves).collect()
 }
 
 /// The set below a path, and whether the path itself is in the set.

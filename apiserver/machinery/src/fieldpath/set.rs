@@ -220,6 +220,47 @@ impl Set {
         set
     }
 
+    /// Removes the paths of the other set.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        if !other.members.is_empty() {
+            self.members.retain(|m| !other.has_member(m));
+        }
+        if !other.children.is_empty() {
+            self.children.retain_mut(|(element, child)| {
+                if let Some(other) = other.with_prefix(element) {
+                    child.subtract(other);
+                }
+                !child.is_empty()
+            });
+        }
+    }
+
+    /// Removes the paths of the other set and those below them.
+    pub(crate) fn subtract_recursively(&mut self, other: &Self) {
+        if !other.members.is_empty() {
+            self.members.retain(|m| !other.has_member(m));
+        }
+        self.children.retain_mut(|(element, child)| {
+            if other.has_member(element) {
+                return false;
+            }
+            if let Some(other) = other.with_prefix(element) {
+                child.subtract_recursively(other);
+            }
+            !child.is_empty()
+        });
+    }
+
+    /// Whether the other set has every path of this one.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.members.iter().all(|m| other.has_member(m))
+            && self.children.iter().all(|(element, child)| {
+                other
+                    .with_prefix(element)
+                    .is_some_and(|other| child.is_subset(other))
+            })
+    }
+
     /// The paths that are no beginning of another one.
     #[must_use]
     pub fn leaves(&self) -> Self {

@@ -64,9 +64,9 @@ impl From<FieldsError> for DecodeError {
 
 /// What a client did with `metadata.managedFields` of an object that it wrote.
 pub(super) enum Sent<'a> {
-    /// Nothing, or something that is no list of entries.
+    /// Nothing, an empty list, which decoding a custom resource drops, or no list of entries.
     Nothing,
-    /// Asked for a fresh start, by an empty list or one empty entry.
+    /// Asked for a fresh start, by one empty entry.
     Reset,
     Entries(&'a [Value]),
 }
@@ -77,7 +77,7 @@ impl<'a> Sent<'a> {
             return Self::Nothing;
         };
         match entries.as_slice() {
-            [] => Self::Reset,
+            [] => Self::Nothing,
             [Value::Object(entry)] if entry.values().all(is_unset) => Self::Reset,
             entries => Self::Entries(entries),
         }

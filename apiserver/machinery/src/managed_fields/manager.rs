@@ -7,7 +7,7 @@ use super::{
     cap::cap_update_managers,
     encoding::{Managed, ManagerId, Operation, Sent, VersionedSet},
     last_applied::{KUBECTL, fields_of_last_applied, update_last_applied},
-    updater::{ManagedSets, OnConflict, Refusal, Updater},
+    updater::{ManagedSets, Merged, OnConflict, Refusal, Updater},
 };
 use crate::{
     Object, ResourceDefinition,
@@ -77,7 +77,7 @@ impl FieldManager {
     /// Sets `metadata.managedFields` of an object that is written, by any way but apply. `live` is
     /// the stored object, `None` on create; `subresource` is empty for the object itself.
     ///
-    /// Entries that the client sent are taken, and an empty list or `[{}]` starts anew. An object
+    /// Entries that the client sent are taken, and `[{}]` starts anew. An object
     /// that does not fit the schema loses all entries; validation refuses it afterwards.
     pub fn update(
         &self,
@@ -224,22 +224,23 @@ impl FieldManager {
         }
         let id = write.id(Operation::Apply, &self.api_version);
         let updater = self.updater(write.subresource);
-        let apply = |on_conflict| {
-            let managers = managed.fields.clone();
+        let apply = |managers, on_conflict| {
             updater.apply(live_fields, applied.fields(), managers, &id, on_conflict)
         };
-        let (object, mut fields) = match apply(on_conflict) {
-            Err(Refusal::Conflicts(conflicts)) if write.manager == KUBECTL => {
+        let again = (write.manager == KUBECTL).then(|| managed.fields.clone());
+        let managers = std::mem::take(&mut managed.fields);
+        let (object, mut fields) = match (apply(managers, on_conflict), again) {
+            (Err(Refusal::Conflicts(conflicts)), Some(managers)) => {
                 let allowed =
                     fields_of_last_applied(live_fields, &self.api_version, &self.object_type);
                 let conflicts = conflicts.without(&allowed.unwrap_or_default());
                 if conflicts.is_empty() {
-                    apply(OnConflict::Take)
+                    apply(managers, OnConflict::Take)
                 } else {
                     Err(Refusal::Conflicts(conflicts))
                 }
             }
-            result => result,
+            (result, _) => result,
         }
         .map_err(|refusal| match refusal {
             Refusal::Conflicts(conflicts) => conflicts.to_error(),
@@ -247,15 +248,16 @@ impl FieldManager {
         })?;
         self.strip(&mut fields, &id);
         managed.fields = fields;
-        let mut object = match (object, live) {
-            (Some(object), _) => {
+        let object = match (object, live) {
+            (Merged::Changed(object), _) => {
                 managed.times.insert(id, write.now);
-                let object = Object::from_value(Value::Object(object));
-                object.map_err(|e| ApiError::new(StatusReason::InternalError, e))?
+                Object::from_value(Value::Object(object))
             }
-            (None, Some(live)) => live.clone(),
-            (None, None) => applied.clone(),
+            (Merged::Rewritten, Some(live)) => Ok(live.clone()),
+            (Merged::Same(object), _) => Object::from_value(Value::Object(object)),
+            (Merged::Rewritten, None) => Ok(applied.clone()),
         };
+        let mut object = object.map_err(|e| ApiError::new(StatusReason::InternalError, e))?;
         object.set_metadata_field(MANAGED_FIELDS, managed.encode());
         Ok(object)
     }
@@ -271,11 +273,11 @@ impl FieldManager {
         for object in [new, live] {
             self.object_type.validate(object, Duplicates::Allowed)?;
         }
-        let (fields, changed) =
+        let (fields, mut changed) =
             self.updater(write.subresource)
                 .update(live, new, managed.fields)?;
         managed.fields = fields;
-        let changed = changed.difference(&self.untracked);
+        changed.subtract(&self.untracked);
         if !changed.is_empty() {
             let id = write.id(Operation::Update, &self.api_version);
             let entry = managed
@@ -295,7 +297,7 @@ impl FieldManager {
     /// Takes from a manager what nobody ever owns.
     fn strip(&self, managers: &mut ManagedSets, id: &ManagerId) {
         if let Some(fields) = managers.get_mut(id) {
-            fields.set = fields.set.difference(&self.untracked);
+            fields.set.subtract(&self.untracked);
             if fields.set.is_empty() {
                 managers.remove(id);
             }

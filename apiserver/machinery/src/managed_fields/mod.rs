@@ -24,3 +24,8 @@ pub use encoding::DecodeError;
 pub use manager::FieldManager;
 pub use manager_name::manager_from_user_agent;
 pub use timestamps::ignore_timestamps;
+
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod tests;

@@ -20,21 +20,17 @@ pub fn ignore_timestamps(old: &Object, new: &mut Object) {
     let only_times = before != after
         && before.len() == after.len()
         && before.iter().zip(after).all(|(b, a)| equal_but_time(b, a));
-    if only_times
-        && equal_but(
-            old.fields(),
-            new.fields(),
-            &["metadata", MANAGED_FIELDS],
-            &exact,
-        )
-    {
+    if only_times && equal_but_managed_fields(old.fields(), new.fields(), &exact) {
         new.set_metadata_field(MANAGED_FIELDS, Some(Value::Array(before.clone())));
     }
 }
 
-/// Whether two objects are the same but for `metadata.managedFields`; 1 and 1.0 are.
-pub(super) fn equal_but_managed_fields(lhs: &Map<String, Value>, rhs: &Map<String, Value>) -> bool {
-    let equals = &crate::fieldpath::value::equals;
+/// Whether two objects are the same but for `metadata.managedFields`.
+pub(super) fn equal_but_managed_fields(
+    lhs: &Map<String, Value>,
+    rhs: &Map<String, Value>,
+    equals: &dyn Fn(&Value, &Value) -> bool,
+) -> bool {
     equal_but(lhs, rhs, &["metadata", MANAGED_FIELDS], equals)
 }
 

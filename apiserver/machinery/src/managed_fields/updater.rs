@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::{
     conflict::Conflicts,
     encoding::{ManagerId, VersionedSet},
+    timestamps::equal_but_managed_fields,
 };
 use crate::{
-    fieldpath::Set,
+    fieldpath::{Set, value::equals},
     typed::{Comparison, ObjectType, TypeErrors},
 };
 
@@ -31,6 +32,26 @@ pub(super) enum Refusal {
     Conflicts(Conflicts),
     /// The live object is at odds with its schema.
     Types(String),
+}
+
+/// The live object after an apply, without its managed fields.
+pub(super) enum Merged {
+    Changed(JsonObject),
+    Same(JsonObject),
+    /// Nothing changed but how a number is written, so the live object stays.
+    Rewritten,
+}
+
+impl Merged {
+    fn new(live: &JsonObject, new: JsonObject) -> Self {
+        if equal_but_managed_fields(live, &new, &|l, r| l == r) {
+            Self::Same(new)
+        } else if equal_but_managed_fields(live, &new, &equals) {
+            Self::Rewritten
+        } else {
+            Self::Changed(new)
+        }
+    }
 }
 
 /// What an apply does to managers that own a field with another value.
@@ -60,7 +81,7 @@ impl Updater<'_> {
         Ok((managers, changed))
     }
 
-    /// Merges `applied` into `live` for `manager`. The object is `None` when nothing changes.
+    /// Merges `applied` into `live` for `manager`.
     pub(super) fn apply(
         &self,
         live: &JsonObject,
@@ -68,17 +89,17 @@ impl Updater<'_> {
         managers: ManagedSets,
         manager: &ManagerId,
         on_conflict: OnConflict,
-    ) -> Result<(Option<JsonObject>, ManagedSets), Refusal> {
+    ) -> Result<(Merged, ManagedSets), Refusal> {
         let mut managers = self.reconcile(managers).map_err(refuse("reconcile"))?;
         let merged = self
             .object_type
             .merge(live, applied)
             .map_err(refuse("failed to merge config"))?;
-        let set = self
+        let mut set = self
             .object_type
             .to_field_set(applied)
-            .map_err(refuse("failed to get field set"))?
-            .recursive_difference(self.reset_fields);
+            .map_err(refuse("failed to get field set"))?;
+        set.subtract_recursively(self.reset_fields);
         let fields = VersionedSet {
             set,
             api_version: self.api_version.to_owned(),
@@ -106,8 +127,7 @@ impl Updater<'_> {
             }
         }
         take(&mut managers, Some(manager), &changed, removed);
-        let is_same = super::timestamps::equal_but_managed_fields(live, &new);
-        Ok(((!is_same).then_some(new), managers))
+        Ok((Merged::new(live, new), managers))
     }
 
     fn compare(&self, live: &JsonObject, new: &JsonObject) -> Result<Comparison, TypeErrors> {
@@ -137,7 +157,7 @@ impl Updater<'_> {
         // What is applied again stays, so most of the time there is nothing to do.
         let given_up = managers
             .get(manager)
-            .is_none_or(|now| !last.difference(&now.set).is_empty());
+            .is_none_or(|now| !last.is_subset(&now.set));
         if last.is_empty() || !given_up {
             return Ok(merged);
         }
@@ -190,9 +210,7 @@ fn take(managers: &mut ManagedSets, writer: Option<&ManagerId>, changed: &Set, r
             continue;
         }
         for lost in [changed, removed] {
-            if !lost.is_empty() {
-                fields.set = fields.set.difference(lost);
-            }
+            fields.set.subtract(lost);
         }
     }
     managers.retain(|_, fields| !fields.set.is_empty());

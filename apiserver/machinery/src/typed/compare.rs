@@ -6,11 +6,12 @@ use serde_json::{Map as JsonMap, Value};
 
 use super::{
     error::TypeErrors,
+    list::ItemName,
     schema::{Handle, INVALID_ATOM, List, Map, ObjectType, Scalar, Shape, TypeRef},
     trail::Trail,
     validate::scalar_error,
 };
-use crate::fieldpath::{PathElement, Set, value::equals};
+use crate::fieldpath::{Set, value::equals};
 
 /// The paths that differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,15 +26,16 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     /// Without these paths and what is below them.
-    pub(crate) fn exclude(self, fields: &Set) -> Self {
-        if fields.is_empty() {
-            return self;
+    pub(crate) fn exclude(mut self, fields: &Set) -> Self {
+        let Self {
+            removed,
+            modified,
+            added,
+        } = &mut self;
+        for set in [removed, modified, added] {
+            set.subtract_recursively(fields);
         }
-        Self {
-            removed: self.removed.recursive_difference(fields),
-            modified: self.modified.recursive_difference(fields),
-            added: self.added.recursive_difference(fields),
-        }
+        self
     }
 }
 
@@ -165,54 +167,72 @@ impl Walk {
         if list.is_atomic() || (l.is_none() && r.is_none()) {
             return self.leaf(lhs, rhs, at);
         }
-        let mut items: BTreeMap<PathElement, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
-        for (i, item) in l.into_iter().flatten().enumerate() {
-            match list.element_of(item) {
-                Ok(element) => items.entry(element).or_default().0.push(item),
-                Err(e) => self.errors.push(at, format_args!("element {i}: {e}")),
+        let mut items: BTreeMap<ItemName<'_>, [Occurrences<'_>; 2]> = BTreeMap::new();
+        for (side, list_of_side) in [l, r].into_iter().enumerate() {
+            for (i, item) in list_of_side.into_iter().flatten().enumerate() {
+                match list.name_of(item) {
+                    Ok(name) => {
+                        if let Some(occurrences) = items.entry(name).or_default().get_mut(side) {
+                            occurrences.push(item);
+                        }
+                    }
+                    Err(e) => self.errors.push(at, format_args!("element {i}: {e}")),
+                }
             }
         }
-        for (i, item) in r.into_iter().flatten().enumerate() {
-            match list.element_of(item) {
-                Ok(element) => items.entry(element).or_default().1.push(item),
-                Err(e) => self.errors.push(at, format_args!("element {i}: {e}")),
-            }
-        }
-        for (element, (l, r)) in &items {
-            self.items(l, r, list, &at.element(element));
+        for (name, [l, r]) in &items {
+            self.items(l, r, list, &at.item(name));
         }
         Compared::ByParts
     }
 
     /// Compares the items of one name; one that is there more than once counts as a whole.
-    fn items(&mut self, lhs: &[&Value], rhs: &[&Value], list: &List, at: &Trail<'_>) {
-        match (lhs, rhs) {
-            ([] | [_], [] | [_]) => {
-                self.value(
-                    lhs.first().copied(),
-                    rhs.first().copied(),
-                    &list.element,
-                    at,
-                );
-            }
-            ([_, _, ..], [_, _, ..]) => {
-                let same = lhs.len() == rhs.len() && lhs.iter().zip(rhs).all(|(l, r)| equals(l, r));
-                if !same {
+    fn items(&mut self, lhs: &Occurrences<'_>, rhs: &Occurrences<'_>, list: &List, at: &Trail<'_>) {
+        match (lhs.more.is_empty(), rhs.more.is_empty()) {
+            (true, true) => self.value(lhs.first, rhs.first, &list.element, at),
+            (false, false) => {
+                if !lhs.equals(rhs) {
                     self.comparison.modified.insert(&at.to_path());
                 }
             }
-            ([_, _, ..], few) => {
-                if let Some(one) = few.first() {
-                    self.value(None, Some(one), &list.element, at);
+            (false, true) => {
+                if rhs.first.is_some() {
+                    self.value(None, rhs.first, &list.element, at);
                 }
                 self.comparison.removed.insert(&at.to_path());
             }
-            (few, _) => {
-                if let Some(one) = few.first() {
-                    self.value(Some(one), None, &list.element, at);
+            (true, false) => {
+                if lhs.first.is_some() {
+                    self.value(lhs.first, None, &list.element, at);
                 }
                 self.comparison.added.insert(&at.to_path());
             }
         }
+    }
+}
+
+/// The items of one name in a list; more than one only in lists that break their own rule.
+#[derive(Default)]
+struct Occurrences<'v> {
+    first: Side<'v>,
+    more: Vec<&'v Value>,
+}
+
+impl<'v> Occurrences<'v> {
+    fn push(&mut self, item: &'v Value) {
+        if self.first.is_none() {
+            self.first = Some(item);
+        } else {
+            self.more.push(item);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'v Value> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        self.more.len() == other.more.len()
+            && self.all().zip(other.all()).all(|(l, r)| equals(l, r))
     }
 }

@@ -17,13 +17,12 @@ impl ObjectType {
     }
 }
 
-/// A value that has nothing of `items` below it is taken as a whole.
+/// A value of one piece is taken as a whole, of the others what `items` names below them.
 fn extract(value: &Value, items: Option<&Set>, type_ref: &TypeRef) -> Value {
-    let Some(items) = items else {
-        return value.clone();
-    };
+    let nothing = Set::default();
+    let items = items.unwrap_or(&nothing);
     match (Shape::of(type_ref.resolve(), Some(value)).handle(), value) {
-        (Handle::Map(map), Value::Object(members)) if !map.atomic && !members.is_empty() => {
+        (Handle::Map(map), Value::Object(members)) if !map.atomic => {
             Value::Object(extract_members(members, items, map))
         }
         (Handle::List(list), Value::Array(members)) if !list.is_atomic() => {

@@ -6,6 +6,7 @@ use serde_json::{Map as JsonMap, Value};
 
 use super::{
     error::TypeErrors,
+    list::ItemName,
     schema::{Atom, Handle, INVALID_ATOM, List, Map, ObjectType, Shape, TypeRef},
     trail::Trail,
 };
@@ -90,20 +91,21 @@ fn visit_members(
 
 /// An item that is there more than once is owned as a whole.
 fn visit_list(value: &Value, list: &List, at: &Trail<'_>, errors: &mut TypeErrors) -> Set {
-    let mut items: BTreeMap<PathElement, Option<&Value>> = BTreeMap::new();
+    let mut items: BTreeMap<ItemName<'_>, Option<&Value>> = BTreeMap::new();
     for item in value.as_array().into_iter().flatten() {
-        if let Ok(element) = list.element_of(item) {
+        if let Ok(name) = list.name_of(item) {
             items
-                .entry(element)
+                .entry(name)
                 .and_modify(|first| *first = None)
                 .or_insert(Some(item));
         }
     }
     let mut set = Set::default();
-    for (element, item) in items {
+    for (name, item) in items {
+        let element = name.to_element();
         set.insert_member(element.clone());
         if let Some(item) = item {
-            let below = visit(item, &list.element, &at.element(&element), errors);
+            let below = visit(item, &list.element, &at.item(&name), errors);
             set.insert_child(element, below.set);
         }
     }

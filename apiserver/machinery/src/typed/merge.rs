@@ -6,11 +6,11 @@ use serde_json::{Map as JsonMap, Value};
 
 use super::{
     error::TypeErrors,
+    list::ItemName,
     schema::{Handle, INVALID_ATOM, List, Map, ObjectType, Scalar, Shape, TypeRef},
     trail::Trail,
     validate::scalar_error,
 };
-use crate::fieldpath::PathElement;
 
 impl ObjectType {
     /// The live object with the applied one over it, which wins. Both are valid for the type.
@@ -38,6 +38,11 @@ fn value(
 ) -> Option<Value> {
     if type_ref.is_ignored() {
         return None;
+    }
+    // What only one side has stays as it is. That side is never the object's own metadata, which
+    // every object has, so nothing below is ignored.
+    if let (Some(only), None) | (None, Some(only)) = (lhs, rhs) {
+        return Some(only.clone());
     }
     // Only the deduced shape of the winning side counts.
     let shape = Shape::of(type_ref.resolve(), rhs.or(lhs));
@@ -128,7 +133,10 @@ fn merge_list(
     let l = index(l, list, at, errors);
     let r = index(r, list, at, errors);
     if let Some(twice) = r.first_duplicate() {
-        errors.push(at, format_args!("duplicate entries for key {twice}"));
+        errors.push(
+            at,
+            format_args!("duplicate entries for key {}", twice.to_element()),
+        );
     }
     if !errors.is_empty() {
         return None;
@@ -136,8 +144,8 @@ fn merge_list(
     let mut out = Vec::with_capacity(l.items.len().max(r.items.len()));
     // Upstream drops the errors of single items; both sides were validated before.
     let mut ignored = TypeErrors::default();
-    interleave(&l, &r, &mut |element, l_item, r_item| {
-        let at = at.element(element);
+    interleave(&l, &r, &mut |name, l_item, r_item| {
+        let at = at.item(name);
         out.extend(value(l_item, r_item, &list.element, &at, &mut ignored));
     });
     (!out.is_empty()).then_some(Value::Array(out))
@@ -145,8 +153,8 @@ fn merge_list(
 
 /// The items of a list in order, and where each name is first.
 struct Index<'v> {
-    items: Vec<(PathElement, &'v Value)>,
-    positions: BTreeMap<PathElement, Position>,
+    items: Vec<(ItemName<'v>, &'v Value)>,
+    positions: BTreeMap<ItemName<'v>, Position>,
 }
 
 #[derive(Clone, Copy)]
@@ -155,19 +163,19 @@ struct Position {
     is_only: bool,
 }
 
-impl Index<'_> {
-    fn first_duplicate(&self) -> Option<&PathElement> {
+impl<'v> Index<'v> {
+    fn first_duplicate(&self) -> Option<&ItemName<'v>> {
         let duplicate = self.positions.iter().find(|(_, at)| !at.is_only);
-        duplicate.map(|(element, _)| element)
+        duplicate.map(|(name, _)| name)
     }
 
-    fn has(&self, element: &PathElement) -> bool {
-        self.positions.contains_key(element)
+    fn has(&self, name: &ItemName<'v>) -> bool {
+        self.positions.contains_key(name)
     }
 
     /// The item of this name; null when there are several.
-    fn only(&self, element: &PathElement) -> Side<'_> {
-        let position = self.positions.get(element)?;
+    fn only(&self, name: &ItemName<'v>) -> Side<'v> {
+        let position = self.positions.get(name)?;
         if position.is_only {
             self.items.get(position.first).map(|(_, item)| *item)
         } else {
@@ -178,7 +186,7 @@ impl Index<'_> {
 
 fn index<'v>(
     items: Option<&'v Vec<Value>>,
-    list: &List,
+    list: &'v List,
     at: &Trail<'_>,
     errors: &mut TypeErrors,
 ) -> Index<'v> {
@@ -187,10 +195,10 @@ fn index<'v>(
         positions: BTreeMap::new(),
     };
     for (i, item) in items.into_iter().flatten().enumerate() {
-        let element = match list.element_of(item) {
-            Ok(element) => element,
+        let name = match list.name_of(item) {
+            Ok(name) => name,
             Err(e) => {
-                errors.push(at, format_args!("element {i}: {e}"));
+                errors.push(at, format_args!("name {i}: {e}"));
                 continue;
             }
         };
@@ -200,10 +208,10 @@ fn index<'v>(
         };
         index
             .positions
-            .entry(element.clone())
+            .entry(name.clone())
             .and_modify(|p| p.is_only = false)
             .or_insert(position);
-        index.items.push((element, item));
+        index.items.push((name, item));
     }
     index
 }
@@ -211,39 +219,39 @@ fn index<'v>(
 /// Calls `emit` with the items of both lists in the order of the result: shared items in the order
 /// of the applied list; the others stay where they are, live ones first.
 fn interleave<'v>(
-    live: &'v Index<'v>,
-    applied: &'v Index<'v>,
-    emit: &mut dyn FnMut(&PathElement, Side<'v>, Side<'v>),
+    live: &Index<'v>,
+    applied: &Index<'v>,
+    emit: &mut dyn FnMut(&ItemName<'v>, Side<'v>, Side<'v>),
 ) {
     let mut shared = applied
         .items
         .iter()
-        .map(|(element, _)| element)
-        .filter(|element| live.has(element));
+        .map(|(name, _)| name)
+        .filter(|name| live.has(name));
     let mut next_shared = shared.next();
     let mut merged = vec![false; applied.items.len()];
     let (mut l, mut r) = (0, 0);
     loop {
         let (l_item, r_item) = (live.items.get(l), applied.items.get(r));
-        if let (Some((l_element, _)), Some((r_element, r_value))) = (l_item, r_item) {
-            if l_element == r_element {
-                emit(l_element, live.only(l_element), Some(r_value));
+        if let (Some((l_name, _)), Some((r_name, r_value))) = (l_item, r_item) {
+            if l_name == r_name {
+                emit(l_name, live.only(l_name), Some(r_value));
                 mark(&mut merged, r);
                 (l, r) = (l + 1, r + 1);
                 next_shared = shared.next();
                 continue;
             }
-            let is_out_of_order = next_shared.is_some_and(|next| next != l_element);
-            if is_out_of_order && applied.has(l_element) {
+            let is_out_of_order = next_shared.is_some_and(|next| next != l_name);
+            if is_out_of_order && applied.has(l_name) {
                 // It comes later, with its applied item.
                 l += 1;
                 continue;
             }
         }
-        if let Some((element, item)) = l_item {
-            match applied.positions.get(element) {
+        if let Some((name, item)) = l_item {
+            match applied.positions.get(name) {
                 None => {
-                    emit(element, Some(item), None);
+                    emit(name, Some(item), None);
                     l += 1;
                     continue;
                 }
@@ -254,11 +262,11 @@ fn interleave<'v>(
                 }
             }
         }
-        if let Some((element, item)) = r_item {
+        if let Some((name, item)) = r_item {
             mark(&mut merged, r);
-            emit(element, live.only(element), Some(item));
+            emit(name, live.only(name), Some(item));
             r += 1;
-            if next_shared == Some(element) {
+            if next_shared == Some(name) {
                 next_shared = shared.next();
             }
         } else if l_item.is_none() {

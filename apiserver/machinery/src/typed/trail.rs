@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::list::ItemName;
 use crate::fieldpath::PathElement;
 
 /// One step of a walk and the steps before it.
@@ -16,6 +17,7 @@ enum Step<'a> {
     Root,
     Field(&'a str),
     Element(&'a PathElement),
+    Item(&'a ItemName<'a>),
     Position(usize),
 }
 
@@ -31,6 +33,10 @@ impl<'a> Trail<'a> {
 
     pub(super) fn element(&'a self, element: &'a PathElement) -> Self {
         self.then(Step::Element(element))
+    }
+
+    pub(super) fn item(&'a self, name: &'a ItemName<'a>) -> Self {
+        self.then(Step::Item(name))
     }
 
     pub(super) fn position(&'a self, index: usize) -> Self {
@@ -50,6 +56,7 @@ impl<'a> Trail<'a> {
             Step::Root => {}
             Step::Field(name) => path.push(PathElement::field(name)),
             Step::Element(element) => path.push(element.clone()),
+            Step::Item(name) => path.push(name.to_element()),
             Step::Position(index) => {
                 path.push(PathElement::Index(i64::try_from(index).unwrap_or(i64::MAX)));
             }
@@ -67,6 +74,7 @@ impl fmt::Display for Trail<'_> {
             Step::Root => Ok(()),
             Step::Field(name) => write!(f, ".{name}"),
             Step::Element(element) => element.fmt(f),
+            Step::Item(name) => name.to_element().fmt(f),
             Step::Position(index) => write!(f, "[{index}]"),
         }
     }

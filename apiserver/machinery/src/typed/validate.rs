@@ -110,16 +110,16 @@ impl Walk {
         }
         let mut seen = BTreeSet::new();
         for (i, item) in items.iter().enumerate() {
-            let element = match list.element_of(item) {
-                Ok(element) => element,
+            let name = match list.name_of(item) {
+                Ok(name) => name,
                 Err(e) => return self.errors.push(at, format_args!("element {i}: {e}")),
             };
-            if self.duplicates == Duplicates::Refused && seen.contains(&element) {
-                let message = format_args!("duplicate entries for key {element}");
+            if self.duplicates == Duplicates::Refused && seen.contains(&name) {
+                let message = format!("duplicate entries for key {}", name.to_element());
                 self.errors.push(at, message);
             }
-            self.value(item, &list.element, &at.element(&element));
-            seen.insert(element);
+            self.value(item, &list.element, &at.item(&name));
+            seen.insert(name);
         }
     }
 }
