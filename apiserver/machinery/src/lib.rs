@@ -8,9 +8,12 @@
 pub mod continue_token;
 pub mod definition;
 pub mod field;
+mod go_format;
 pub mod list_options;
 pub mod names;
 pub mod object;
+pub mod object_meta;
+pub mod options;
 pub mod schema;
 pub mod selector;
 pub mod status;

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::validation::{label_value_problem, qualified_name_problem};
+use crate::validation::{label_value_problems, qualified_name_problems};
 
 /// A conjunction of requirements; the empty one matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -263,7 +263,7 @@ impl Parser {
                 "unable to parse requirement: found '{found}', expected: identifier"
             ));
         };
-        match qualified_name_problem(&key) {
+        match qualified_name_problems(&key).first() {
             Some(problem) => Err(format!(
                 "unable to parse requirement: key: Invalid value: {key:?}: {problem}"
             )),
@@ -330,7 +330,7 @@ impl Parser {
 }
 
 fn checked_value(value: String) -> Result<String, String> {
-    match label_value_problem(&value) {
+    match label_value_problems(&value).first() {
         Some(problem) => Err(format!(
             "unable to parse requirement: values: Invalid value: {value:?}: {problem}"
         )),
