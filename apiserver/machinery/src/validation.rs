@@ -68,8 +68,9 @@ fn path_segment_prefix_problems(name: &str) -> Vec<String> {
         .collect()
 }
 
-fn length_problem(value: &str, max: usize) -> Option<String> {
-    (value.len() > max).then(|| format!("must be no more than {max} characters"))
+/// Lengths are in bytes; older functions of upstream call them characters.
+fn length_problem(value: &str, max: usize, unit: &str) -> Option<String> {
+    (value.len() > max).then(|| format!("must be no more than {max} {unit}"))
 }
 
 /// What is wrong with a DNS-1123 subdomain, the usual form of an object's name.
@@ -80,7 +81,7 @@ pub fn dns1123_subdomain_problems(value: &str) -> Vec<String> {
          validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
             .to_owned()
     });
-    length_problem(value, DNS1123_SUBDOMAIN_MAX_LENGTH)
+    length_problem(value, DNS1123_SUBDOMAIN_MAX_LENGTH, "characters")
         .into_iter()
         .chain(form)
         .collect()
@@ -100,7 +101,7 @@ pub fn dns1123_label_problems(value: &str) -> Vec<String> {
                 .to_owned(),
         )
     };
-    length_problem(value, DNS1123_LABEL_MAX_LENGTH)
+    length_problem(value, DNS1123_LABEL_MAX_LENGTH, "characters")
         .into_iter()
         .chain(form)
         .collect()
@@ -115,7 +116,7 @@ pub fn dns1035_label_problems(value: &str) -> Vec<String> {
          regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
             .to_owned()
     });
-    length_problem(value, DNS1123_LABEL_MAX_LENGTH)
+    length_problem(value, DNS1123_LABEL_MAX_LENGTH, "characters")
         .into_iter()
         .chain(form)
         .collect()
@@ -147,7 +148,7 @@ pub fn qualified_name_problems(value: &str) -> Vec<String> {
     };
     if name.is_empty() {
         problems.push("name part must be non-empty".to_owned());
-    } else if let Some(problem) = length_problem(name, LABEL_MAX_LENGTH) {
+    } else if let Some(problem) = length_problem(name, LABEL_MAX_LENGTH, "bytes") {
         problems.push(format!("name part {problem}"));
     }
     if !is_label_text(name) {
@@ -164,7 +165,7 @@ pub fn label_value_problems(value: &str) -> Vec<String> {
          '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
             .to_owned()
     });
-    length_problem(value, LABEL_MAX_LENGTH)
+    length_problem(value, LABEL_MAX_LENGTH, "bytes")
         .into_iter()
         .chain(form)
         .collect()

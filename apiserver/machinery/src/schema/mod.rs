@@ -25,6 +25,11 @@ mod prune;
 mod structural;
 mod validate;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod upstream;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

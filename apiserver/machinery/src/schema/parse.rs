@@ -17,7 +17,12 @@ impl Schema {
     /// messages of a CustomResourceDefinition do: `properties[spec].type: Required value: …`.
     pub fn parse(json: Value) -> Result<Self, String> {
         let mut errors = Vec::new();
-        let root = parse_node(&json, &mut errors, "", 0);
+        let top = Position {
+            path: "",
+            depth: 0,
+            nested: false,
+        };
+        let root = parse_node(&json, &mut errors, top);
         if errors.is_empty() {
             errors = structural::check(&root);
         }
@@ -29,9 +34,19 @@ impl Schema {
     }
 }
 
+/// Where a level stands.
+#[derive(Clone, Copy)]
+struct Position<'a> {
+    path: &'a str,
+    depth: usize,
+    /// Whether it stands under a junctor.
+    nested: bool,
+}
+
 /// Reads one level. What is not understood stands in `errors` and is left out of the level.
-fn parse_node(json: &Value, errors: &mut Vec<FieldError>, path: &str, depth: usize) -> Node {
+fn parse_node(json: &Value, errors: &mut Vec<FieldError>, position: Position<'_>) -> Node {
     let mut node = Node::default();
+    let Position { path, depth, .. } = position;
     let Some(map) = json.as_object() else {
         errors.push(FieldError::type_invalid(
             path,
@@ -49,7 +64,7 @@ fn parse_node(json: &Value, errors: &mut Vec<FieldError>, path: &str, depth: usi
         map,
         errors,
         path,
-        depth,
+        position,
     };
     node.value_type = level.value_type();
     node.nullable = level.boolean("nullable");
@@ -71,7 +86,7 @@ struct Level<'a> {
     map: &'a Map<String, Value>,
     errors: &'a mut Vec<FieldError>,
     path: &'a str,
-    depth: usize,
+    position: Position<'a>,
 }
 
 impl<'a> Level<'a> {
@@ -80,8 +95,12 @@ impl<'a> Level<'a> {
     }
 
     fn child(&mut self, json: &Value, place: &str) -> Node {
-        let path = self.at(place);
-        parse_node(json, self.errors, &path, self.depth + 1)
+        let position = Position {
+            path: &self.at(place),
+            depth: self.position.depth + 1,
+            nested: self.position.nested || is_junctor(place),
+        };
+        parse_node(json, self.errors, position)
     }
 
     fn boxed(&mut self, keyword: &str) -> Option<Box<Node>> {
@@ -240,7 +259,9 @@ impl<'a> Level<'a> {
         match Pattern::compile(&source) {
             Ok(pattern) => Some(pattern),
             Err(error) => {
-                let problem = format!("must be a valid regular expression, but isn't: {error}");
+                let problem = format!(
+                    "must be a valid regular expression, but isn't: error parsing regexp: {error}"
+                );
                 self.refuse("pattern", &json!(source), &problem);
                 None
             }
@@ -262,6 +283,9 @@ impl<'a> Level<'a> {
                 }
                 "id" | "additionalItems" | "patternProperties" | "definitions" | "dependencies"
                 | "$ref" | "$schema" => format!("{keyword} is not supported"),
+                "description" | "title" if self.position.nested && value != "" => {
+                    "must be empty to be structural".to_owned()
+                }
                 known if KEYWORDS.contains(&known) => continue,
                 _ => format!("the keyword {keyword:?} is not supported"),
             };
@@ -271,8 +295,14 @@ impl<'a> Level<'a> {
     }
 }
 
+/// Whether a place in a level, such as `allOf[0]`, is that of a junctor.
+fn is_junctor(place: &str) -> bool {
+    let keyword = place.split('[').next().unwrap_or_default();
+    matches!(keyword, "allOf" | "anyOf" | "oneOf" | "not")
+}
+
 /// What a level may say, apart from what [`Level::refuse_others`] names.
-const KEYWORDS: [&str; 38] = [
+const KEYWORDS: [&str; 36] = [
     "additionalProperties",
     "allOf",
     "anyOf",
@@ -309,8 +339,6 @@ const KEYWORDS: [&str; 38] = [
     "x-kubernetes-list-type",
     "x-kubernetes-map-type",
     "x-kubernetes-preserve-unknown-fields",
-    "x-kubernetes-patch-merge-key",
-    "x-kubernetes-patch-strategy",
 ];
 
 impl ValueType {

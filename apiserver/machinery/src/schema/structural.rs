@@ -305,6 +305,7 @@ fn nested(node: &Node, any_of: Option<&Vec<Node>>, path: &str, errors: &mut Vec<
             errors.push(FieldError::forbidden(join(path, keyword), problem));
         }
     }
+    list_and_map_rules(node, path, errors);
     if node.properties.contains_key("metadata") {
         errors.push(FieldError::forbidden(
             join(path, "properties[metadata]"),
@@ -329,7 +330,11 @@ fn list_and_map_rules(node: &Node, path: &str, errors: &mut Vec<FieldError>) {
         match items.map(|i| (i.value_type, &i.extensions)) {
             Some((Some(ValueType::Array), of)) if of.list_type != ListType::Atomic => {
                 let path = at("items.x-kubernetes-list-type");
-                errors.push(FieldError::invalid(path, &Value::Null, problem));
+                errors.push(FieldError::invalid(
+                    path,
+                    &list_type_name(of.list_type),
+                    problem,
+                ));
             }
             Some((Some(ValueType::Object), of)) if of.map_type != MapType::Atomic => {
                 let path = at("items.x-kubernetes-map-type");
@@ -348,17 +353,22 @@ fn list_and_map_rules(node: &Node, path: &str, errors: &mut Vec<FieldError>) {
         });
     }
     if x.list_type != ListType::Atomic && node.items.as_ref().is_some_and(|i| i.nullable) {
-        let name = if x.list_type == ListType::Set {
-            "set"
-        } else {
-            "map"
-        };
+        let name = list_type_name(x.list_type);
+        let name = name.as_str().unwrap_or_default();
         let problem = format!("cannot be nullable when x-kubernetes-list-type is {name}");
         errors.push(FieldError::forbidden(at("items.nullable"), problem));
     }
     if x.list_type == ListType::Map {
         map_list_rules(node, path, errors);
     }
+}
+
+fn list_type_name(list_type: ListType) -> Value {
+    json!(match list_type {
+        ListType::Atomic => "atomic",
+        ListType::Set => "set",
+        ListType::Map => "map",
+    })
 }
 
 fn wrong_type(node: &Node, path: String, problem: &str) -> FieldError {
@@ -535,9 +545,8 @@ fn defaults(node: &Node, inside: Inside, path: &str, errors: &mut Vec<FieldError
         let at = join(path, &format!("properties[{name}]"));
         let is_resource = inside == Inside::Resource || node.extensions.embedded_resource;
         if is_resource && prune::is_type_or_object_meta(name) {
-            if path.is_empty() && has_default(child) {
-                let problem = format!("must not be set in top-level {name}");
-                errors.push(FieldError::forbidden(join(&at, "default"), problem));
+            if path.is_empty() {
+                no_defaults(child, name, &at, errors);
             }
             continue;
         }
@@ -545,6 +554,13 @@ fn defaults(node: &Node, inside: Inside, path: &str, errors: &mut Vec<FieldError
     }
 }
 
-fn has_default(node: &Node) -> bool {
-    node.default.is_some() || node.properties.values().any(has_default)
+fn no_defaults(node: &Node, top: &str, path: &str, errors: &mut Vec<FieldError>) {
+    if node.default.is_some() {
+        let problem = format!("must not be set in top-level {top}");
+        errors.push(FieldError::forbidden(join(path, "default"), problem));
+    }
+    for (name, child) in &node.properties {
+        let path = join(path, &format!("properties[{name}]"));
+        no_defaults(child, top, &path, errors);
+    }
 }
