@@ -9,6 +9,7 @@ pub mod continue_token;
 pub mod definition;
 pub mod field;
 mod go_format;
+pub mod jsonpath;
 pub mod list_options;
 pub mod names;
 pub mod object;
