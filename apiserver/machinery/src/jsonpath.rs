@@ -29,6 +29,8 @@ enum Step {
     Exists(Vec<Step>),
     Compare(Vec<Step>, Operator, Vec<Step>),
     Literal(Value),
+    /// A word that means nothing: it parses, and finds nothing.
+    Identifier(String),
 }
 
 /// `[start:end:step]`. An index is the slice up to the next element.
@@ -128,9 +130,10 @@ fn parse_steps(text: &str) -> Result<Vec<Step>, String> {
             c if is_word(c) => {
                 let end = rest.find(is_terminator).unwrap_or(rest.len());
                 let (word, tail) = rest.split_at(end);
-                let truth = word.parse::<bool>();
-                let truth = truth.map_err(|_| format!("unrecognized identifier {word}"))?;
-                steps.push(Step::Literal(truth.into()));
+                steps.push(match word.parse::<bool>() {
+                    Ok(truth) => Step::Literal(truth.into()),
+                    Err(_) => Step::Identifier(word.to_owned()),
+                });
                 tail
             }
             c => return Err(format!("unrecognized character in action: {c:?}")),
@@ -323,6 +326,7 @@ fn walk<'a>(steps: &[Step], input: Values<'a>) -> Result<Values<'a>, String> {
                 _ => Ok(false),
             }
         }),
+        Step::Identifier(word) => Err(format!("unrecognized identifier {word}")),
         Step::Literal(literal) => Ok(values.iter().map(|_| Cow::Owned(literal.clone())).collect()),
     })
 }
