@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::go_format::{self, GoNumber};
+
 /// One broken rule, with the path of the field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
@@ -32,6 +34,8 @@ pub enum FieldErrorKind {
     Forbidden,
     /// The value is longer than allowed.
     TooLong,
+    /// The list or map has more members than allowed: this many.
+    TooMany(usize),
 }
 
 impl FieldErrorKind {
@@ -45,6 +49,7 @@ impl FieldErrorKind {
             Self::Duplicate(_) => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
+            Self::TooMany(_) => "FieldValueTooMany",
         }
     }
 }
@@ -85,11 +90,44 @@ impl FieldError {
 
     /// The value is none of `supported`.
     pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
-        let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        let list: Vec<String> = supported.iter().map(|s| go_format::quote(s)).collect();
+        let detail = match supported {
+            [] => String::new(),
+            _ => format!("supported values: {}", list.join(", ")),
+        };
         Self {
             field: field.into(),
             kind: FieldErrorKind::NotSupported(value.clone()),
-            detail: format!("supported values: {}", list.join(", ")),
+            detail,
+        }
+    }
+
+    /// The value stands in the list before.
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::Duplicate(value.clone()),
+            detail: String::new(),
+        }
+    }
+
+    /// The value has more than `max` bytes. Upstream says bytes for characters too.
+    pub fn too_long(field: impl Into<String>, max: u64) -> Self {
+        let unit = if max == 1 { "byte" } else { "bytes" };
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::TooLong,
+            detail: format!("may not be more than {max} {unit}"),
+        }
+    }
+
+    /// The list or map has `actual` members, more than `max`.
+    pub fn too_many(field: impl Into<String>, actual: usize, max: u64) -> Self {
+        let unit = if max == 1 { "item" } else { "items" };
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::TooMany(actual),
+            detail: format!("must have at most {max} {unit}"),
         }
     }
 
@@ -107,23 +145,36 @@ impl FieldError {
         let (head, value) = match &self.kind {
             FieldErrorKind::Required => ("Required value", None),
             FieldErrorKind::Invalid(v) | FieldErrorKind::TypeInvalid(v) => {
-                ("Invalid value", Some(v))
+                ("Invalid value", Some(shown(v)))
             }
-            FieldErrorKind::NotSupported(v) => ("Unsupported value", Some(v)),
-            FieldErrorKind::Duplicate(v) => ("Duplicate value", Some(v)),
+            FieldErrorKind::NotSupported(v) => ("Unsupported value", Some(shown(v))),
+            FieldErrorKind::Duplicate(v) => ("Duplicate value", Some(shown(v))),
             FieldErrorKind::Forbidden => ("Forbidden", None),
             FieldErrorKind::TooLong => ("Too long", None),
+            FieldErrorKind::TooMany(actual) => ("Too many", Some(actual.to_string())),
         };
         let mut text = head.to_owned();
         if let Some(value) = value {
             text.push_str(": ");
-            text.push_str(&value.to_string());
+            text.push_str(&value);
         }
         if !self.detail.is_empty() {
             text.push_str(": ");
             text.push_str(&self.detail);
         }
         text
+    }
+}
+
+/// The value that breaks the rule, as a message shows it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => go_format::quote(text),
+        Value::Number(number) => match GoNumber::of(number) {
+            GoNumber::Integer(integer) => integer.to_string(),
+            GoNumber::Float(float) => go_format::float(float),
+        },
+        other => go_format::json(other),
     }
 }
 

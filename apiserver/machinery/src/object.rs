@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::object_meta::coerce_object_meta;
+
 pub(crate) const METADATA_OPENING: &[u8] = b"\"metadata\":{";
 
 /// A Kubernetes object: a JSON object whose `metadata` is a JSON object.
@@ -28,26 +30,39 @@ pub struct ObjectHeader {
 }
 
 impl Object {
-    /// Takes a JSON object; the error is a sentence for the client. A missing or null `metadata`
-    /// becomes an empty one.
+    /// Takes a JSON object and brings its `metadata` into form, as [`Object::decode`] does, without
+    /// saying which unknown fields were removed.
     pub fn from_value(value: Value) -> Result<Self, String> {
+        Self::decode(value).map(|(object, _)| object)
+    }
+
+    /// Takes a JSON object and gives the paths of unknown fields of its `metadata`, such as
+    /// `metadata.colour`, which are removed. A missing or null `metadata` becomes an empty one. The
+    /// error is a sentence for the client.
+    pub fn decode(value: Value) -> Result<(Self, Vec<String>), String> {
         let Value::Object(mut map) = value else {
             return Err("the body must be a JSON object".to_owned());
         };
-        match map.get_mut("metadata") {
-            Some(Value::Object(_)) => {}
-            Some(Value::Null) | None => {
-                map.insert("metadata".to_owned(), Value::Object(Map::new()));
-            }
-            Some(_) => return Err("metadata must be an object".to_owned()),
-        }
-        for (key, value) in map
-            .get("metadata")
-            .and_then(Value::as_object)
+        let metadata = map.entry("metadata").or_insert(Value::Null);
+        let unknown = coerce_object_meta(metadata)?
             .into_iter()
-            .flatten()
-        {
-            check_metadata_type(key, value)?;
+            .map(|field| format!("metadata.{field}"))
+            .collect();
+        Ok((Self(map), unknown))
+    }
+
+    /// Takes a JSON object as it is: what a client applies, where an unknown field is no mistake to
+    /// be dropped but one to be refused.
+    pub fn as_sent(value: Value) -> Result<Self, String> {
+        let Value::Object(mut map) = value else {
+            return Err("the body must be a JSON object".to_owned());
+        };
+        let metadata = map.entry("metadata").or_insert(Value::Null);
+        if metadata.is_null() {
+            *metadata = Value::Object(Map::new());
+        }
+        if !metadata.is_object() {
+            return Err("metadata must be an object".to_owned());
         }
         Ok(Self(map))
     }
@@ -232,38 +247,6 @@ impl ObjectHeader {
     }
 }
 
-/// The fields of `metadata` whose type the rest of the machinery relies on.
-fn check_metadata_type(key: &str, value: &Value) -> Result<(), String> {
-    let string_map = |v: &Value| {
-        v.as_object()
-            .is_some_and(|m| m.values().all(Value::is_string))
-    };
-    let (good, wanted) = match key {
-        "name" | "generateName" | "namespace" | "uid" | "resourceVersion" | "selfLink"
-        | "creationTimestamp" | "deletionTimestamp" => (value.is_string(), "a string"),
-        "labels" | "annotations" => (string_map(value), "a map of strings"),
-        "generation" | "deletionGracePeriodSeconds" => (value.is_i64(), "an integer"),
-        "finalizers" => {
-            let good = value
-                .as_array()
-                .is_some_and(|a| a.iter().all(Value::is_string));
-            (good, "a list of strings")
-        }
-        "ownerReferences" | "managedFields" => {
-            let good = value
-                .as_array()
-                .is_some_and(|a| a.iter().all(Value::is_object));
-            (good, "a list of objects")
-        }
-        _ => return Ok(()),
-    };
-    if good || value.is_null() {
-        Ok(())
-    } else {
-        Err(format!("metadata.{key} must be {wanted}"))
-    }
-}
-
 pub(crate) fn push_json(out: &mut Vec<u8>, value: &Value) {
     serde_json::to_writer(out, value).expect("a JSON value always encodes into memory");
 }
@@ -297,6 +280,18 @@ mod tests {
     #[test]
     fn metadata_of_a_wrong_type_is_refused_by_field() {
         let error = Object::from_value(json!({"metadata": {"labels": {"a": 1}}})).unwrap_err();
-        assert_eq!(error, "metadata.labels must be a map of strings");
+        assert_eq!(
+            error,
+            "json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+        );
+    }
+
+    /// A5: an unknown field of metadata is removed and named.
+    #[test]
+    fn unknown_metadata_goes_and_is_named() {
+        let (object, unknown) =
+            Object::decode(json!({"metadata": {"name": "a", "colour": "red"}})).unwrap();
+        assert_eq!(unknown, ["metadata.colour"]);
+        assert_eq!(object.get("metadata"), Some(&json!({"name": "a"})));
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::field::FieldError;
+use crate::{field::FieldError, go_format::quote};
 
 /// Seconds after which a client may try again when the store could not answer, as upstream's
 /// storage error interpreter says.
@@ -41,6 +41,8 @@ pub enum StatusReason {
     AlreadyExists,
     /// 409: the object changed meanwhile, or a precondition failed.
     Conflict,
+    /// 410: the object or path is gone for good.
+    Gone,
     /// 410: the resource version is too old.
     Expired,
     /// 413: the body is over the limit.
@@ -53,6 +55,8 @@ pub enum StatusReason {
     TooManyRequests,
     /// 500: the server is at fault.
     InternalError,
+    /// 500: the store has an object that cannot be read.
+    StoreReadError,
     /// 500: the store did not answer; the client may try again.
     ServerTimeout,
     /// 503: the server cannot answer now; the client may try again.
@@ -114,12 +118,12 @@ impl StatusReason {
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
             Self::AlreadyExists | Self::Conflict => 409,
-            Self::Expired => 410,
+            Self::Gone | Self::Expired => 410,
             Self::RequestEntityTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
             Self::TooManyRequests => 429,
-            Self::InternalError | Self::ServerTimeout => 500,
+            Self::InternalError | Self::StoreReadError | Self::ServerTimeout => 500,
             Self::ServiceUnavailable => 503,
             Self::Timeout => 504,
         }
@@ -136,12 +140,14 @@ impl StatusReason {
             Self::NotAcceptable => "NotAcceptable",
             Self::AlreadyExists => "AlreadyExists",
             Self::Conflict => "Conflict",
+            Self::Gone => "Gone",
             Self::Expired => "Expired",
             Self::RequestEntityTooLarge => "RequestEntityTooLarge",
             Self::UnsupportedMediaType => "UnsupportedMediaType",
             Self::Invalid => "Invalid",
             Self::TooManyRequests => "TooManyRequests",
             Self::InternalError => "InternalError",
+            Self::StoreReadError => "StorageReadError",
             Self::ServerTimeout => "ServerTimeout",
             Self::ServiceUnavailable => "ServiceUnavailable",
             Self::Timeout => "Timeout",
@@ -165,6 +171,14 @@ impl ApiError {
     /// 400 with a sentence that says what is wrong.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusReason::BadRequest, message)
+    }
+
+    /// 400 for a body that is no object of the kind; `why` is the decoder's sentence.
+    pub fn cannot_be_handled(kind: &str, version: &str, why: &str) -> Self {
+        Self::bad_request(format!(
+            "{kind} in version {} cannot be handled as a {kind}: {why}",
+            quote(version)
+        ))
     }
 
     /// 401: the credential is missing or wrong; which one is not told.
@@ -234,6 +248,17 @@ impl ApiError {
         Self::new(StatusReason::Conflict, message).about(resource, name)
     }
 
+    /// 409 for a generated name that was taken every time.
+    pub fn generate_name_conflict(resource: &GroupResource, name: &str) -> Self {
+        let message = format!(
+            "{resource} {} already exists, the server was not able to generate a unique name for the object",
+            quote(name)
+        );
+        Self::new(StatusReason::AlreadyExists, message)
+            .about(resource, name)
+            .with_retry_after(1)
+    }
+
     /// 409 with the sentence that every Kubernetes client knows.
     pub fn object_modified(resource: &GroupResource, name: &str) -> Self {
         Self::conflict(
@@ -279,16 +304,22 @@ impl ApiError {
         } else {
             format!("{kind}.{group}")
         };
-        let list = match errors {
-            [one] => one.to_string(),
-            many => {
-                let texts: Vec<String> = many.iter().map(ToString::to_string).collect();
-                format!("[{}]", texts.join(", "))
+        // A message that several fields have stands there once, as in upstream's aggregate.
+        let mut texts: Vec<String> = Vec::new();
+        for error in errors {
+            let text = error.to_string();
+            if !texts.contains(&text) {
+                texts.push(text);
             }
+        }
+        let list = match texts.as_slice() {
+            [] => String::new(),
+            [one] => format!(": {one}"),
+            many => format!(": [{}]", many.join(", ")),
         };
         let mut error = Self::new(
             StatusReason::Invalid,
-            format!("{qualified} \"{name}\" is invalid: {list}"),
+            format!("{qualified} {} is invalid{list}", quote(name)),
         );
         error.0.details = Details {
             name: name.to_owned(),
@@ -330,6 +361,40 @@ impl ApiError {
             .with_internal(internal);
         verb.clone_into(&mut error.0.details.name);
         error.with_retry_after(STORAGE_RETRY_AFTER_SECONDS)
+    }
+
+    /// 406 for a representation that is not there; `types` are those that are.
+    pub fn not_acceptable(types: &[&str]) -> Self {
+        let message = format!(
+            "only the following media types are accepted: {}",
+            types.join(", ")
+        );
+        Self::new(StatusReason::NotAcceptable, message)
+    }
+
+    /// 415 for a body of another media type; `types` are those that are read.
+    pub fn unsupported_media_type(types: &[&str]) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            types.join(", ")
+        );
+        Self::new(StatusReason::UnsupportedMediaType, message)
+    }
+
+    /// 429 for a server that has enough to do.
+    pub fn too_many_requests(message: &str, retry_after_seconds: u32) -> Self {
+        Self::new(StatusReason::TooManyRequests, message).with_retry_after(retry_after_seconds)
+    }
+
+    /// 503 for a server that cannot answer now.
+    pub fn service_unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusReason::ServiceUnavailable, message)
+    }
+
+    /// 504 for a request that took too long.
+    pub fn timeout(message: &str, retry_after_seconds: u32) -> Self {
+        Self::new(StatusReason::Timeout, format!("Timeout: {message}"))
+            .with_retry_after(retry_after_seconds)
     }
 
     /// 504 for a resource version that the store has not reached yet.

@@ -1,13 +1,17 @@
 //! `meta.k8s.io/v1` Table: what `kubectl get` prints.
 //!
-//! Mirrors `k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor`. Deviation:
-//! a column's path is a plain chain of members; filters and wildcards are refused when the table is
-//! made, not at print time.
+//! Mirrors `k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{definition::ResourceDefinition, time::human_duration};
+use crate::{
+    definition::{PrinterColumn, ResourceDefinition},
+    go_format::{self, GoNumber},
+    jsonpath::JsonPath,
+    object_meta::parse_time,
+    time::human_duration,
+};
 
 /// Turns objects of one resource into rows.
 #[derive(Clone, Debug)]
@@ -18,8 +22,18 @@ pub struct TableConverter {
 
 #[derive(Clone, Debug)]
 struct Column {
-    pointer: String,
-    is_date: bool,
+    path: JsonPath,
+    kind: ColumnKind,
+}
+
+/// How the value of a column is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ColumnKind {
+    Integer,
+    Number,
+    Boolean,
+    String,
+    Date,
 }
 
 /// How much of the object each row carries: `includeObject`.
@@ -49,25 +63,41 @@ impl IncludeObject {
 }
 
 impl TableConverter {
-    /// A converter for a resource; the error names the column whose path is not understood.
+    /// A converter for a resource; the error names the column whose path or type is not understood.
+    /// A resource without columns shows its age.
     pub fn new(definition: &ResourceDefinition) -> Result<Self, String> {
-        let mut columns = vec![Column {
-            pointer: "/metadata/name".to_owned(),
-            is_date: false,
+        let age = [PrinterColumn {
+            name: "Age".to_owned(),
+            column_type: "date".to_owned(),
+            json_path: ".metadata.creationTimestamp".to_owned(),
+            description: "When the object was created.".to_owned(),
+            priority: 0,
         }];
+        let shown = match definition.columns.as_slice() {
+            [] => &age,
+            columns => columns,
+        };
+        let mut columns = Vec::new();
         let mut definitions = vec![json!({
             "name": "Name", "type": "string", "format": "name", "priority": 0,
             "description": "Name must be unique within a namespace.",
         })];
-        for column in &definition.columns {
+        for column in shown {
+            let at = |problem: String| format!("column {:?}: {problem}", column.name);
             columns.push(Column {
-                pointer: pointer(&column.json_path)
-                    .map_err(|e| format!("column {:?}: {e}", column.name))?,
-                is_date: column.column_type == "date",
+                path: JsonPath::parse(&column.json_path).map_err(at)?,
+                kind: ColumnKind::of(&column.column_type).map_err(at)?,
             });
+            let description = match column.description.as_str() {
+                "" => format!(
+                    "Custom resource definition column (in JSONPath format): {}",
+                    column.json_path
+                ),
+                description => description.to_owned(),
+            };
             definitions.push(json!({
                 "name": column.name, "type": column.column_type, "format": "",
-                "priority": column.priority, "description": column.description,
+                "priority": column.priority, "description": description,
             }));
         }
         Ok(Self {
@@ -78,7 +108,10 @@ impl TableConverter {
 
     /// One row; `now` is what ages count from.
     pub fn row(&self, object: &Value, include: IncludeObject, now: Timestamp) -> Value {
-        let cells: Vec<Value> = self.columns.iter().map(|c| c.cell(object, now)).collect();
+        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+        let cells: Vec<Value> = std::iter::once(Value::from(name.unwrap_or_default()))
+            .chain(self.columns.iter().map(|c| c.cell(object, now)))
+            .collect();
         let shown = match include {
             IncludeObject::None => Value::Null,
             IncludeObject::Metadata => partial_object_metadata(object),
@@ -118,37 +151,67 @@ pub fn partial_object_metadata(object: &Value) -> Value {
     })
 }
 
-impl Column {
-    fn cell(&self, object: &Value, now: Timestamp) -> Value {
-        let Some(value) = object.pointer(&self.pointer) else {
-            return Value::Null;
-        };
-        if !self.is_date {
-            return match value {
-                Value::Array(_) | Value::Object(_) => Value::from(value.to_string()),
-                scalar => scalar.clone(),
-            };
-        }
-        match value.as_str().map(str::parse::<Timestamp>) {
-            Some(Ok(time)) => Value::from(human_duration(
-                now.as_second().saturating_sub(time.as_second()),
+impl ColumnKind {
+    fn of(name: &str) -> Result<Self, String> {
+        match name {
+            "integer" => Ok(Self::Integer),
+            "number" => Ok(Self::Number),
+            "boolean" => Ok(Self::Boolean),
+            "string" => Ok(Self::String),
+            "date" => Ok(Self::Date),
+            other => Err(format!(
+                "the type {other:?} must be one of boolean,date,integer,number,string"
             )),
-            Some(Err(_)) => Value::from("<invalid>"),
-            None => Value::Null,
         }
     }
 }
 
-/// `.a.b` as the JSON pointer `/a/b`.
-fn pointer(path: &str) -> Result<String, String> {
-    let chain = path
-        .strip_prefix('.')
-        .filter(|c| !c.is_empty() && !c.contains(['[', '*', '(']));
-    match chain {
-        Some(chain) => Ok(format!("/{}", chain.replace('.', "/"))),
-        None => Err(format!(
-            "the path {path:?} must be a chain of members such as .spec.source"
-        )),
+impl Column {
+    /// The first value at the path; null where there is none or none of the column's type.
+    fn cell(&self, object: &Value, now: Timestamp) -> Value {
+        let found = self.path.find(object).unwrap_or_default();
+        let Some(value) = found.first() else {
+            return Value::Null;
+        };
+        match (self.kind, value.as_ref()) {
+            (ColumnKind::String, value) => Value::from(text(value)),
+            (ColumnKind::Integer, Value::Number(number)) => match GoNumber::of(number) {
+                GoNumber::Integer(integer) => integer.into(),
+                GoNumber::Float(float) => format!("{:.0}", float.trunc())
+                    .parse::<i64>()
+                    .map_or(Value::Null, Value::from),
+            },
+            (ColumnKind::Number, number @ Value::Number(_)) => {
+                // Go writes a float without a fraction as an integer.
+                let integer = go_format::json(number).parse::<i64>();
+                integer.map_or_else(|_| number.clone(), Value::from)
+            }
+            (ColumnKind::Boolean, Value::Bool(truth)) => Value::Bool(*truth),
+            (ColumnKind::Date, Value::String(text)) => Value::from(age(text, now)),
+            _ => Value::Null,
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "<no value>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match GoNumber::of(number) {
+            GoNumber::Integer(integer) => integer.to_string(),
+            GoNumber::Float(float) => go_format::float(float),
+        },
+        other => go_format::json(other),
+    }
+}
+
+fn age(text: &str, now: Timestamp) -> String {
+    if matches!(text, "" | "null") {
+        return "<unknown>".to_owned();
+    }
+    match parse_time(text) {
+        Ok(time) => human_duration(now.as_second().saturating_sub(time.as_second())),
+        Err(_) => "<invalid>".to_owned(),
     }
 }
 
@@ -216,9 +279,44 @@ mod tests {
         assert_eq!(row["object"], Value::Null);
     }
 
+    /// What the table convertor of Kubernetes 1.36 printed.
+    #[derive(serde::Deserialize)]
+    struct Case {
+        path: String,
+        column_type: String,
+        cell: Option<Value>,
+        error: Option<String>,
+    }
+
+    /// R1: paths and cells are those of additionalPrinterColumns.
     #[test]
-    fn a_path_that_is_no_chain_is_refused() {
-        assert!(pointer(".spec.items[0]").is_err());
-        assert!(pointer("spec").is_err());
+    fn cells_are_printed_as_upstream() {
+        let object: Value =
+            serde_json::from_str(include_str!("testdata/table_object.json")).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(include_str!("testdata/table.json")).unwrap();
+        let now: Timestamp = "2024-01-01T00:05:00Z".parse().unwrap();
+        let mut different = Vec::new();
+        for case in cases {
+            let said = JsonPath::parse(&case.path).map(|path| {
+                let kind = ColumnKind::of(&case.column_type).unwrap();
+                Column { path, kind }.cell(&object, now)
+            });
+            let same = match (&said, &case.error) {
+                (Ok(cell), None) => cell == case.cell.as_ref().unwrap_or(&Value::Null),
+                (said, error) => said.is_err() && error.is_some(),
+            };
+            if !same {
+                let Case {
+                    path,
+                    column_type,
+                    cell,
+                    error,
+                } = case;
+                different.push(format!(
+                    "{path} as {column_type}: {said:?}, there {cell:?} {error:?}"
+                ));
+            }
+        }
+        assert!(different.is_empty(), "{}", different.join("\n"));
     }
 }

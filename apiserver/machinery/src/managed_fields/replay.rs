@@ -181,7 +181,7 @@ fn with_times(mut object: Value) -> Value {
 }
 
 fn object(body: &Value) -> Object {
-    let mut object = Object::from_value(body.clone()).unwrap();
+    let mut object = Object::as_sent(body.clone()).unwrap();
     object.set("apiVersion", Some(json!(API_VERSION)));
     object.set("kind", Some(json!("Thing")));
     object.set_metadata_field("name", Some(json!("a")));

@@ -13,7 +13,7 @@ const API_VERSION: &str = "data.example.com/v1";
 
 fn field_manager() -> FieldManager {
     let string = json!({"type": "string"});
-    let row = json!({"type": "object", "properties": {
+    let row = json!({"type": "object", "required": ["name"], "properties": {
         "name": string, "value": string,
         "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": string},
     }});

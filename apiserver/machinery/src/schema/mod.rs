@@ -2,18 +2,42 @@
 //!
 //! A schema is parsed once from OpenAPI v3 JSON into a tree and then prunes, fills in defaults and
 //! validates. Mirrors `k8s.io/apiextensions-apiserver/pkg/apiserver/schema`. A keyword that this
-//! module does not enforce is refused by [`Schema::parse`], so that nothing is silently unchecked.
+//! module does not enforce is refused by [`Schema::parse`], so that nothing is silently unchecked:
+//! `x-kubernetes-validations` is the one that a CustomResourceDefinition has and this one has not.
 //!
-//! The rules for `metadata` are not here but in [`crate::validation`].
+//! An object passes through [`Schema::prune`], [`Schema::apply_defaults`] and one of
+//! [`Schema::validate`], [`Schema::validate_update`] and [`Schema::validate_status_update`], in this
+//! order. The rules for the object's own `metadata` are not here but in [`crate::object_meta`] and
+//! [`crate::validation`].
+//!
+//! Deviations, all stricter than upstream: a boolean `additionalProperties` is refused; a list is no
+//! string even if the string has a `format`; an `enum` of numbers compares exactly.
 
+mod defaults;
+mod embedded;
+mod format;
+mod list_type;
+mod number;
+mod outcome;
 mod parse;
+mod pattern;
 mod prune;
+mod structural;
 mod validate;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod upstream;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use self::{
+    format::{NumberFormat, StringFormat},
+    pattern::Pattern,
+};
 pub use prune::Pruned;
 
 /// A parsed structural schema with the JSON that it came from, which OpenAPI serves.
@@ -37,7 +61,7 @@ pub(crate) struct Node {
 }
 
 /// The `x-kubernetes-…` keywords of a level.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extensions {
     pub(crate) preserve_unknown_fields: bool,
     pub(crate) embedded_resource: bool,
@@ -74,14 +98,25 @@ pub(crate) enum MapType {
 struct ValueValidation {
     required: Vec<String>,
     allowed: Vec<Value>,
-    date_time: bool,
+    string_format: Option<StringFormat>,
+    number_format: Option<NumberFormat>,
+    pattern: Option<Pattern>,
     max_length: Option<u64>,
     min_length: Option<u64>,
     max_items: Option<u64>,
     min_items: Option<u64>,
     max_properties: Option<u64>,
+    min_properties: Option<u64>,
     minimum: Option<f64>,
+    exclusive_minimum: bool,
     maximum: Option<f64>,
+    exclusive_maximum: bool,
+    multiple_of: Option<f64>,
+    /// The junctors hold levels too, of which the structural rules leave only value validations.
+    all_of: Vec<Node>,
+    any_of: Vec<Node>,
+    one_of: Vec<Node>,
+    not: Option<Box<Node>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +139,80 @@ impl ValueType {
             Self::Number => "number",
             Self::Boolean => "boolean",
         }
+    }
+}
+
+impl ValueValidation {
+    /// Whether every value will do.
+    fn is_empty(&self) -> bool {
+        let Self {
+            required,
+            allowed,
+            string_format,
+            number_format,
+            pattern,
+            max_length,
+            min_length,
+            max_items,
+            min_items,
+            max_properties,
+            min_properties,
+            minimum,
+            exclusive_minimum,
+            maximum,
+            exclusive_maximum,
+            multiple_of,
+            all_of,
+            any_of,
+            one_of,
+            not,
+        } = self;
+        let counts = [
+            max_length,
+            min_length,
+            max_items,
+            min_items,
+            max_properties,
+            min_properties,
+        ];
+        required.is_empty()
+            && allowed.is_empty()
+            && string_format.is_none()
+            && number_format.is_none()
+            && pattern.is_none()
+            && counts.iter().all(|c| c.is_none())
+            && [minimum, maximum, multiple_of].iter().all(|n| n.is_none())
+            && !exclusive_minimum
+            && !exclusive_maximum
+            && [all_of, any_of, one_of].iter().all(|l| l.is_empty())
+            && not.is_none()
+    }
+}
+
+impl Node {
+    /// The level of a member of an object.
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+        self.properties
+            .get(name)
+            .or(self.additional_properties.as_deref())
+    }
+
+    /// The types that a value may have; none means any.
+    fn types(&self) -> &[ValueType] {
+        match &self.value_type {
+            _ if self.extensions.int_or_string => &[ValueType::Integer, ValueType::String],
+            Some(value_type) => std::slice::from_ref(value_type),
+            None => &[],
+        }
+    }
+}
+
+/// `path.name`, or the name alone at the top.
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
     }
 }
 

@@ -26,13 +26,16 @@ pub struct FieldRequirement {
 impl FieldSelector {
     /// Parses a selector; the error is a sentence for the client.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut requirements = Vec::new();
-        for term in split_terms(text) {
-            if !term.is_empty() {
-                requirements.push(parse_term(term)?);
-            }
-        }
-        Ok(Self { requirements })
+        let mut terms = split_terms(text);
+        terms.sort_unstable();
+        let terms = terms.into_iter().filter(|term| !term.is_empty());
+        let requirements = terms.map(|term| {
+            parse_term(term)
+                .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?
+        });
+        Ok(Self {
+            requirements: requirements.collect::<Result<_, String>>()?,
+        })
     }
 
     /// Whether every comparison holds; `lookup` gives a field's value, empty when it is unset.
@@ -102,23 +105,20 @@ fn split_terms(text: &str) -> Vec<&str> {
     terms
 }
 
-fn parse_term(term: &str) -> Result<FieldRequirement, String> {
-    let (at, operator) = term
-        .char_indices()
-        .find_map(|(i, _)| {
-            ["!=", "==", "="]
-                .into_iter()
-                .find(|op| term[i..].starts_with(op))
-                .map(|op| (i, op))
-        })
-        .ok_or_else(|| {
-            format!("invalid selector: '{term}'; can't understand '{term}': write field=value")
-        })?;
-    Ok(FieldRequirement {
+/// Splits at the first operator; none, if there is no operator.
+fn parse_term(term: &str) -> Option<Result<FieldRequirement, String>> {
+    let (at, operator) = term.char_indices().find_map(|(i, _)| {
+        ["!=", "==", "="]
+            .into_iter()
+            .find(|op| term[i..].starts_with(op))
+            .map(|op| (i, op))
+    })?;
+    let value = unescape(&term[at + operator.len()..]);
+    Some(value.map(|value| FieldRequirement {
         field: term[..at].to_owned(),
         equal: operator != "!=",
-        value: unescape(&term[at + operator.len()..])?,
-    })
+        value,
+    }))
 }
 
 fn unescape(value: &str) -> Result<String, String> {
@@ -128,16 +128,17 @@ fn unescape(value: &str) -> Result<String, String> {
         match c {
             '\\' => match chars.next() {
                 Some(c @ ('\\' | ',' | '=')) => out.push(c),
-                Some(c) => {
+                other => {
+                    let sequence: String = other.into_iter().collect();
                     return Err(format!(
-                        "invalid field selector: invalid escape sequence: \\{c}"
+                        "invalid field selector: invalid escape sequence: \\{sequence}"
                     ));
                 }
-                None => return Err("invalid field selector: it ends in a backslash".to_owned()),
             },
             '=' => {
                 return Err(format!(
-                    "invalid field selector: unescaped '=' in the value {value:?}: write '\\='"
+                    "invalid field selector: unescaped character in value: {}",
+                    u32::from(c)
                 ));
             }
             c => out.push(c),
@@ -177,7 +178,50 @@ mod tests {
         assert!(FieldSelector::parse("metadata.name").is_err());
     }
 
+    #[derive(serde::Deserialize)]
+    struct Case {
+        text: String,
+        error: Option<String>,
+        printed: Option<String>,
+        matches: Option<bool>,
+    }
+
+    /// L6: what Kubernetes 1.36 says about the same selectors, on the fields a=b and c=`x,=\\`.
+    #[test]
+    fn selectors_are_read_printed_and_refused_as_upstream() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../testdata/field_selectors.json")).unwrap();
+        for case in cases {
+            match FieldSelector::parse(&case.text) {
+                Err(error) => assert_eq!(Some(error), case.error, "{:?}", case.text),
+                Ok(selector) => {
+                    assert_eq!(case.error, None, "{:?}", case.text);
+                    assert_eq!(Some(selector.to_string()), case.printed, "{:?}", case.text);
+                    let matches = selector.matches(|field| match field {
+                        "a" => "b",
+                        "c" => "x,=\\",
+                        _ => "",
+                    });
+                    assert_eq!(Some(matches), case.matches, "{:?}", case.text);
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_selector_survives_printing(
+            terms in prop::collection::vec(("[a-z.]{1,6}", any::<bool>(), "[a,=\\\\! é]{0,6}"), 0..4),
+        ) {
+            let requirements = terms
+                .into_iter()
+                .map(|(field, equal, value)| FieldRequirement { field, equal, value })
+                .collect();
+            let printed = FieldSelector { requirements }.to_string();
+            let parsed = FieldSelector::parse(&printed).unwrap();
+            prop_assert_eq!(FieldSelector::parse(&parsed.to_string()).unwrap(), parsed);
+        }
+
         #[test]
         fn round_trips(value in "\\PC{0,20}") {
             let selector = FieldSelector {

@@ -2,11 +2,16 @@
 //!
 //! Mirrors `k8s.io/apimachinery/pkg/labels/selector.go`: requirements are joined by "and"; a
 //! negative requirement also matches objects that lack the label. The printed form parses to an
-//! equal selector.
+//! equal selector. Errors are upstream's, to the word.
+//!
+//! Deviation: `==` is printed as `=`, and the integer of `>` and `<` without leading zeros.
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::validation::{label_value_problem, qualified_name_problem};
+use crate::{
+    go_format::quote,
+    validation::{label_value_problems, qualified_name_problems},
+};
 
 /// A conjunction of requirements; the empty one matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,19 +58,34 @@ impl LabelSelector {
             position: 0,
         };
         let mut requirements = Vec::new();
-        if *parser.peek() != Token::End {
-            loop {
-                requirements.push(parser.requirement()?);
-                match parser.next() {
-                    Token::End => break,
-                    Token::Comma => {}
+        loop {
+            match parser.peek() {
+                Token::Word(_) | Token::Not => {}
+                Token::End => break,
+                other => {
+                    return Err(format!(
+                        "found '{other}', expected: !, identifier, or 'end of string'"
+                    ));
+                }
+            }
+            let requirement = parser.requirement();
+            requirements
+                .push(requirement.map_err(|e| format!("unable to parse requirement: {e}"))?);
+            match parser.next() {
+                Token::End => break,
+                Token::Comma => match parser.peek() {
+                    Token::Word(_) | Token::Not => {}
                     other => {
-                        return Err(format!("found '{other}', expected: ',' or 'end of string'"));
+                        return Err(format!("found '{other}', expected: identifier after ','"));
                     }
+                },
+                other => {
+                    return Err(format!("found '{other}', expected: ',' or 'end of string'"));
                 }
             }
         }
-        requirements.sort();
+        // A stable sort, so that requirements on one key stay in their order.
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(Self { requirements })
     }
 
@@ -134,6 +154,7 @@ enum Token {
     Close,
     Not,
     Equals,
+    DoubleEquals,
     NotEquals,
     Greater,
     Less,
@@ -149,6 +170,7 @@ impl fmt::Display for Token {
             Self::Close => ")",
             Self::Not => "!",
             Self::Equals => "=",
+            Self::DoubleEquals => "==",
             Self::NotEquals => "!=",
             Self::Greater => ">",
             Self::Less => "<",
@@ -161,13 +183,13 @@ fn tokenize(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
     while let Some(&c) = chars.peek() {
-        if c.is_ascii_whitespace() {
+        if is_space(c) {
             chars.next();
             continue;
         }
         if !is_special(c) {
             let mut word = String::new();
-            while let Some(c) = chars.next_if(|&c| !is_special(c) && !c.is_ascii_whitespace()) {
+            while let Some(c) = chars.next_if(|&c| !is_special(c) && !is_space(c)) {
                 word.push(c);
             }
             tokens.push(Token::Word(word));
@@ -182,14 +204,16 @@ fn tokenize(text: &str) -> Vec<Token> {
             '<' => Token::Less,
             '!' if chars.next_if_eq(&'=').is_some() => Token::NotEquals,
             '!' => Token::Not,
-            _ => {
-                chars.next_if_eq(&'=');
-                Token::Equals
-            }
+            _ if chars.next_if_eq(&'=').is_some() => Token::DoubleEquals,
+            _ => Token::Equals,
         });
     }
     tokens.push(Token::End);
     tokens
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 fn is_special(c: char) -> bool {
@@ -213,128 +237,143 @@ impl Parser {
     }
 
     fn requirement(&mut self) -> Result<Requirement, String> {
-        if *self.peek() == Token::Not {
+        let negated = *self.peek() == Token::Not;
+        if negated {
             self.next();
-            return Ok(Requirement {
-                key: self.key()?,
-                operator: Operator::DoesNotExist,
-            });
         }
-        let key = self.key()?;
-        let operator = match self.peek().clone() {
+        let key = match self.next() {
+            Token::Word(key) => key,
+            other => return Err(format!("found '{other}', expected: identifier")),
+        };
+        let problems = qualified_name_problems(&key);
+        if !problems.is_empty() {
+            let (key, problems) = (quote(&key), problems.join("; "));
+            return Err(format!("<nil>: Invalid value: {key}: {problems}"));
+        }
+        let operator = match self.peek() {
+            _ if negated => Operator::DoesNotExist,
             Token::End | Token::Comma => Operator::Exists,
-            Token::Equals => {
-                self.next();
-                Operator::Equals(self.value()?)
-            }
-            Token::NotEquals => {
-                self.next();
-                Operator::NotEquals(self.value()?)
-            }
-            Token::Greater => {
-                self.next();
-                Operator::GreaterThan(self.integer()?)
-            }
-            Token::Less => {
-                self.next();
-                Operator::LessThan(self.integer()?)
-            }
-            Token::Word(word) if word == "in" => {
-                self.next();
-                Operator::In(self.values()?)
-            }
-            Token::Word(word) if word == "notin" => {
-                self.next();
-                Operator::NotIn(self.values()?)
-            }
-            other => {
-                return Err(format!(
-                    "unable to parse requirement: found '{other}', expected: in, notin, =, ==, !=, gt, lt"
-                ));
-            }
+            _ => self.operator(&key)?,
         };
         Ok(Requirement { key, operator })
     }
 
-    fn key(&mut self) -> Result<String, String> {
-        let Token::Word(key) = self.next() else {
-            let found = &self.tokens[self.position.saturating_sub(1).min(self.tokens.len() - 1)];
-            return Err(format!(
-                "unable to parse requirement: found '{found}', expected: identifier"
-            ));
-        };
-        match qualified_name_problem(&key) {
-            Some(problem) => Err(format!(
-                "unable to parse requirement: key: Invalid value: {key:?}: {problem}"
-            )),
-            None => Ok(key),
-        }
-    }
-
-    /// The value after `=`; a missing one is the empty string.
-    fn value(&mut self) -> Result<String, String> {
-        match self.peek().clone() {
-            Token::End | Token::Comma => Ok(String::new()),
-            Token::Word(word) => {
-                self.next();
-                checked_value(word)
+    fn operator(&mut self, key: &str) -> Result<Operator, String> {
+        Ok(match self.next() {
+            Token::Equals | Token::DoubleEquals => Operator::Equals(self.value(key)?),
+            Token::NotEquals => Operator::NotEquals(self.value(key)?),
+            Token::Greater => Operator::GreaterThan(self.integer(key)?),
+            Token::Less => Operator::LessThan(self.integer(key)?),
+            Token::Word(word) if word == "in" => Operator::In(self.values(key)?),
+            Token::Word(word) if word == "notin" => Operator::NotIn(self.values(key)?),
+            other => {
+                return Err(format!(
+                    "found '{other}', expected: in, notin, =, ==, !=, gt, lt"
+                ));
             }
-            other => Err(format!(
-                "unable to parse requirement: found '{other}', expected: identifier"
-            )),
-        }
-    }
-
-    fn integer(&mut self) -> Result<i64, String> {
-        let text = self.value()?;
-        text.parse().map_err(|_| {
-            format!("unable to parse requirement: {text:?}: for '>' and '<' the value must be an integer")
         })
     }
 
-    fn values(&mut self) -> Result<Vec<String>, String> {
-        if self.next() != Token::Open {
-            return Err("unable to parse requirement: found no '(' after in or notin".to_owned());
+    /// The text after an operator; a missing one is empty.
+    fn text(&mut self) -> Result<String, String> {
+        match self.peek() {
+            Token::End | Token::Comma => Ok(String::new()),
+            _ => match self.next() {
+                Token::Word(word) => Ok(word),
+                other => Err(format!("found '{other}', expected: identifier")),
+            },
         }
-        let mut values = Vec::new();
-        let mut expect_value = true;
-        loop {
-            match self.next() {
-                Token::Word(word) if expect_value => {
-                    values.push(checked_value(word)?);
-                    expect_value = false;
-                }
-                Token::Comma => {
-                    if expect_value {
-                        values.push(String::new());
-                    }
-                    expect_value = true;
-                }
-                Token::Close => {
-                    if expect_value {
-                        values.push(String::new());
-                    }
-                    break;
-                }
-                other => {
-                    return Err(format!(
-                        "unable to parse requirement: found '{other}', expected: ',', or ')'"
-                    ));
-                }
+    }
+
+    fn value(&mut self, key: &str) -> Result<String, String> {
+        let value = self.text()?;
+        check_values(key, std::slice::from_ref(&value), Vec::new())?;
+        Ok(value)
+    }
+
+    fn integer(&mut self, key: &str) -> Result<i64, String> {
+        let text = self.text()?;
+        let integer = text.parse::<i64>();
+        let problems = match integer {
+            Ok(_) => Vec::new(),
+            Err(_) => vec![format!(
+                "values[0]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
+                quote(&text)
+            )],
+        };
+        check_values(key, &[text], problems)?;
+        integer.map_err(|e| e.to_string())
+    }
+
+    fn values(&mut self, key: &str) -> Result<Vec<String>, String> {
+        match self.next() {
+            Token::Open => {}
+            other => return Err(format!("found '{other}' expected: '('")),
+        }
+        let first = self.peek().clone();
+        let mut values = match &first {
+            Token::Word(_) | Token::Comma => self.list()?,
+            Token::Close => vec![String::new()],
+            other => {
+                return Err(format!("found '{other}', expected: ',', ')' or identifier"));
             }
+        };
+        if self.next() != Token::Close {
+            return Err(format!("found '{first}', expected: ')'"));
         }
         values.sort();
         values.dedup();
+        check_values(key, &values, Vec::new())?;
         Ok(values)
+    }
+
+    /// Values up to the closing parenthesis. Nothing between two commas is the empty value.
+    fn list(&mut self) -> Result<Vec<String>, String> {
+        let mut values = Vec::new();
+        loop {
+            match self.next() {
+                Token::Word(word) => {
+                    values.push(word);
+                    match self.peek() {
+                        Token::Comma => {}
+                        Token::Close => return Ok(values),
+                        other => return Err(format!("found '{other}', expected: ',' or ')'")),
+                    }
+                }
+                Token::Comma => {
+                    if values.is_empty() {
+                        values.push(String::new());
+                    }
+                    match self.peek() {
+                        Token::Close => {
+                            values.push(String::new());
+                            return Ok(values);
+                        }
+                        Token::Comma => values.push(String::new()),
+                        _ => {}
+                    }
+                }
+                other => return Err(format!("found '{other}', expected: ',', or identifier")),
+            }
+        }
     }
 }
 
-fn checked_value(value: String) -> Result<String, String> {
-    match label_value_problem(&value) {
-        Some(problem) => Err(format!(
-            "unable to parse requirement: values: Invalid value: {value:?}: {problem}"
-        )),
-        None => Ok(value),
+/// Checks the values of a requirement; `problems` are known already.
+fn check_values(key: &str, values: &[String], mut problems: Vec<String>) -> Result<(), String> {
+    for (i, value) in values.iter().enumerate() {
+        let found = label_value_problems(value);
+        if !found.is_empty() {
+            let (value, found) = (quote(value), found.join("; "));
+            problems.push(format!(
+                "values[{i}][{key}]: Invalid value: {value}: {found}"
+            ));
+        }
+    }
+    match problems.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => Err(format!("[{}]", many.join(", "))),
     }
 }
 
@@ -395,7 +434,74 @@ mod tests {
         assert!(LabelSelector::parse(text).is_err(), "{text}");
     }
 
+    #[derive(serde::Deserialize)]
+    struct Case {
+        text: String,
+        error: Option<String>,
+        printed: Option<String>,
+        matches: Option<bool>,
+    }
+
+    /// L6: what Kubernetes 1.36 says about the same selectors, on the labels a=b, n=5 and e with no
+    /// value.
+    #[test]
+    fn selectors_are_read_printed_and_refused_as_upstream() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../testdata/label_selectors.json")).unwrap();
+        let labels = labels(&[("a", "b"), ("n", "5"), ("e", "")]);
+        for case in cases {
+            match LabelSelector::parse(&case.text) {
+                Err(error) => assert_eq!(Some(error), case.error, "{:?}", case.text),
+                Ok(selector) => {
+                    assert_eq!(case.error, None, "{:?}", case.text);
+                    let printed = case.printed.map(|p| p.replace("==", "="));
+                    assert_eq!(Some(selector.to_string()), printed, "{:?}", case.text);
+                    assert_eq!(
+                        Some(selector.matches(&labels)),
+                        case.matches,
+                        "{:?}",
+                        case.text
+                    );
+                }
+            }
+        }
+    }
+
+    fn requirement() -> impl Strategy<Value = Requirement> {
+        let value = || {
+            prop_oneof![
+                Just(String::new()),
+                "[a-z0-9]([-A-Za-z0-9_.]{0,8}[a-z0-9])?"
+            ]
+        };
+        let set = || {
+            prop::collection::btree_set(value(), 1..4)
+                .prop_map(|set| set.into_iter().collect::<Vec<_>>())
+        };
+        let operator = prop_oneof![
+            Just(Operator::Exists),
+            Just(Operator::DoesNotExist),
+            value().prop_map(Operator::Equals),
+            value().prop_map(Operator::NotEquals),
+            set().prop_map(Operator::In),
+            set().prop_map(Operator::NotIn),
+            (0..i64::MAX).prop_map(Operator::GreaterThan),
+            (0..i64::MAX).prop_map(Operator::LessThan),
+        ];
+        ("([a-z]{1,4}\\.io/)?([a-z]{1,6}|in|notin)", operator)
+            .prop_map(|(key, operator)| Requirement { key, operator })
+    }
+
     proptest! {
+        #[test]
+        fn every_selector_survives_printing(
+            mut requirements in prop::collection::vec(requirement(), 0..5),
+        ) {
+            requirements.sort_by(|a, b| a.key.cmp(&b.key));
+            let selector = LabelSelector { requirements };
+            prop_assert_eq!(LabelSelector::parse(&selector.to_string()).unwrap(), selector);
+        }
+
         #[test]
         fn never_panics(text in "\\PC{0,40}") {
             let _ = LabelSelector::parse(&text);

@@ -1,12 +1,11 @@
 //! Delete of an object and of a collection.
 
-use apimachinery::{ApiError, FieldError, ListOptions, list_options::is_true};
+use apimachinery::{ApiError, ListOptions, list_options::is_true, options::DeleteOptions as Rules};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{Call, decode, options};
+use super::{Call, decode};
 use crate::{
     cacher::Selection,
     registry::{DeleteOptions, Deleted, PropagationPolicy},
@@ -79,14 +78,12 @@ impl Call<'_> {
                 "the body of a delete must be DeleteOptions, not {kind}"
             )));
         }
-        let mut errors = Vec::new();
-        let policy = policy(
-            propagation_policy.as_deref(),
+        let rules = Rules {
             orphan_dependents,
-            &mut errors,
-        );
-        let dry: Vec<&str> = dry_run.iter().map(String::as_str).collect();
-        let dry_run = options::dry_run(&dry, &mut errors);
+            propagation_policy,
+            dry_run,
+        };
+        let errors = rules.validate();
         if !errors.is_empty() {
             return Err(ApiError::invalid(
                 "meta.k8s.io",
@@ -102,8 +99,8 @@ impl Call<'_> {
         Ok(DeleteOptions {
             uid,
             resource_version,
-            propagation_policy: policy,
-            dry_run,
+            propagation_policy: policy(&rules),
+            dry_run: !rules.dry_run.is_empty(),
         })
     }
 
@@ -138,29 +135,14 @@ fn sent_options(headers: &HeaderMap, body: &[u8]) -> Result<SentOptions, ApiErro
         .map_err(|e| ApiError::bad_request(format!("cannot decode DeleteOptions: {e}")))
 }
 
-fn policy(
-    policy: Option<&str>,
-    orphan_dependents: Option<bool>,
-    errors: &mut Vec<FieldError>,
-) -> Option<PropagationPolicy> {
-    match (policy, orphan_dependents) {
-        (Some(policy), Some(_)) => {
-            errors.push(FieldError::invalid(
-                "propagationPolicy",
-                &json!(policy),
-                "orphanDependents and deletionPropagation cannot be both set",
-            ));
-            None
-        }
-        (None, Some(true)) | (Some("Orphan"), None) => Some(PropagationPolicy::Orphan),
-        (None, Some(false)) | (Some("Background"), None) => Some(PropagationPolicy::Background),
-        (Some("Foreground"), None) => Some(PropagationPolicy::Foreground),
+fn policy(options: &Rules) -> Option<PropagationPolicy> {
+    match (
+        options.propagation_policy.as_deref(),
+        options.orphan_dependents,
+    ) {
+        (Some("Orphan"), _) | (None, Some(true)) => Some(PropagationPolicy::Orphan),
+        (Some("Foreground"), _) => Some(PropagationPolicy::Foreground),
+        (Some(_), _) | (None, Some(false)) => Some(PropagationPolicy::Background),
         (None, None) => None,
-        (Some(other), None) => {
-            let supported = ["Foreground", "Background", "Orphan", "nil"];
-            let error = FieldError::not_supported("propagationPolicy", &json!(other), &supported);
-            errors.push(error);
-            None
-        }
     }
 }

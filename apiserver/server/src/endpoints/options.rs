@@ -1,21 +1,17 @@
 //! The query parameters of writes: `metav1.CreateOptions`, `UpdateOptions` and `PatchOptions`.
-//!
-//! Rules and messages mirror `k8s.io/apimachinery/pkg/apis/meta/v1/validation`.
 
 use apimachinery::{
-    ApiError, FieldError, FieldErrorKind, list_options::is_true,
+    ApiError,
+    list_options::is_true,
     managed_fields::manager_from_user_agent,
+    options::{PatchKind, WriteOptions as Rules},
 };
 use http::{HeaderMap, header};
-use serde_json::json;
 
 use crate::{
     registry::{FieldValidation, WriteOptions},
     request::RequestInfo,
 };
-
-/// Longest name of a field manager, in bytes.
-const MANAGER_MAX: usize = 128;
 
 /// Which options a write takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,40 +41,44 @@ impl SentOptions {
         info: &RequestInfo,
         headers: &HeaderMap,
     ) -> Result<Self, ApiError> {
-        let manager = info.parameter("fieldManager").unwrap_or_default();
-        let force = info.parameter("force");
-        let mut errors = Vec::new();
-        match kind {
-            OptionsKind::Apply if manager.is_empty() => {
-                errors.push(FieldError::required(
-                    "fieldManager",
-                    "is required for apply patch",
-                ));
-            }
-            OptionsKind::Patch if force.is_some() => {
-                let why = "may not be specified for non-apply patch";
-                errors.push(FieldError::forbidden("force", why));
-            }
-            _ => {}
-        }
-        check_manager(manager, &mut errors);
-        let dry_run = dry_run(&info.parameters("dryRun"), &mut errors);
-        let validation = field_validation(info, &mut errors);
+        let text = |name| info.parameter(name).unwrap_or_default().to_owned();
+        let rules = Rules {
+            field_manager: text("fieldManager"),
+            dry_run: info
+                .parameters("dryRun")
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            field_validation: text("fieldValidation"),
+        };
+        let force = info.parameter("force").map(is_true);
+        let errors = match kind {
+            OptionsKind::Create | OptionsKind::Update => rules.validate(),
+            OptionsKind::Patch => rules.validate_patch(PatchKind::Other, force),
+            OptionsKind::Apply => rules.validate_patch(PatchKind::Apply, force),
+        };
         if !errors.is_empty() {
             return Err(ApiError::invalid("meta.k8s.io", kind.name(), "", &errors));
         }
         let program = headers
             .get(header::USER_AGENT)
             .and_then(|v| v.to_str().ok());
-        let manager = if manager.is_empty() {
+        let manager = if rules.field_manager.is_empty() {
             manager_from_user_agent(program.unwrap_or_default())
         } else {
-            manager.to_owned()
+            rules.field_manager
         };
         Ok(Self {
-            write: WriteOptions { dry_run, manager },
-            validation,
-            force: force.is_some_and(is_true),
+            write: WriteOptions {
+                dry_run: !rules.dry_run.is_empty(),
+                manager,
+            },
+            validation: match rules.field_validation.as_str() {
+                "Ignore" => FieldValidation::Ignore,
+                "Strict" => FieldValidation::Strict,
+                _ => FieldValidation::Warn,
+            },
+            force: force.unwrap_or_default(),
         })
     }
 }
@@ -89,51 +89,6 @@ impl OptionsKind {
             Self::Create => "CreateOptions",
             Self::Update => "UpdateOptions",
             Self::Patch | Self::Apply => "PatchOptions",
-        }
-    }
-}
-
-/// Whether a write is only tried: every value must be `All`.
-pub(super) fn dry_run(values: &[&str], errors: &mut Vec<FieldError>) -> bool {
-    if values.iter().any(|value| *value != "All") {
-        errors.push(FieldError::not_supported(
-            "dryRun",
-            &json!(values),
-            &["All"],
-        ));
-    }
-    !values.is_empty()
-}
-
-fn check_manager(manager: &str, errors: &mut Vec<FieldError>) {
-    if manager.len() > MANAGER_MAX {
-        errors.push(FieldError {
-            field: "fieldManager".to_owned(),
-            kind: FieldErrorKind::TooLong,
-            detail: format!("may not be more than {MANAGER_MAX} bytes"),
-        });
-    }
-    for (position, character) in manager.chars().enumerate() {
-        if character.is_control() {
-            let why = format!(
-                "invalid character U+{:04X} (at position {position})",
-                u32::from(character)
-            );
-            errors.push(FieldError::invalid("fieldManager", &json!(manager), why));
-        }
-    }
-}
-
-fn field_validation(info: &RequestInfo, errors: &mut Vec<FieldError>) -> FieldValidation {
-    match info.parameter("fieldValidation").unwrap_or_default() {
-        "" | "Warn" => FieldValidation::Warn,
-        "Ignore" => FieldValidation::Ignore,
-        "Strict" => FieldValidation::Strict,
-        other => {
-            let supported = ["", "Ignore", "Strict", "Warn"];
-            let error = FieldError::not_supported("fieldValidation", &json!(other), &supported);
-            errors.push(error);
-            FieldValidation::Strict
         }
     }
 }

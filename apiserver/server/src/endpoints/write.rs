@@ -134,13 +134,13 @@ impl Call<'_> {
         let body = decode::read(body).await?;
         let Decoded { value, duplicates } = decode::body(self.headers, &body, kind)?;
         decode::require_type(&value, &body, kind)?;
-        let mut object =
-            Object::from_value(value).map_err(|e| decode::cannot_handle(self.store, &e))?;
+        let (mut object, unknown) =
+            Object::decode(value).map_err(|e| decode::cannot_handle(self.store, &e))?;
         self.store
             .check_body(&self.resource.namespace, name, &object)?;
         let warnings = self
             .store
-            .check_fields(&mut object, &duplicates, validation)?;
+            .check_fields(&mut object, &duplicates, &unknown, validation)?;
         Ok((object, warnings))
     }
 
@@ -165,7 +165,7 @@ fn sent_apply(body: &[u8], options: &SentOptions) -> Result<(Apply, Vec<String>)
     let no_yaml = |e| ApiError::bad_request(format!("error decoding YAML: {e}"));
     let Decoded { value, duplicates } = apimachinery::decode::yaml(body).map_err(no_yaml)?;
     let warnings = duplicate_fields("", &duplicates, options.validation)?;
-    let object = Object::from_value(value).map_err(no_yaml)?;
+    let object = Object::as_sent(value).map_err(no_yaml)?;
     let force = options.force;
     Ok((Apply { object, force }, warnings))
 }

@@ -1,6 +1,9 @@
 //! Create.
 
-use apimachinery::{ApiError, FieldError, Object, StatusReason, names::generate_name};
+use apimachinery::{
+    ApiError, FieldError, Object, StatusReason, names::generate_name,
+    validation::validate_object_meta,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
@@ -203,16 +206,9 @@ impl Store {
 
     /// Every rule that a new object breaks.
     fn validate(&self, object: &Object) -> Vec<FieldError> {
-        let mut errors = self.validate_shape(object);
-        errors.extend(self.strategy.validate(object));
-        errors
-    }
-
-    /// The rules of metadata and schema.
-    pub(super) fn validate_shape(&self, object: &Object) -> Vec<FieldError> {
-        let namespaced = self.definition.is_namespaced();
-        let mut errors = apimachinery::validation::validate_object_meta(object, namespaced);
+        let mut errors = validate_object_meta(object, self.definition.is_namespaced());
         errors.extend(self.definition.schema.validate(object.fields()));
+        errors.extend(self.strategy.validate(object));
         errors
     }
 

@@ -17,8 +17,9 @@ pub enum FieldValidation {
 }
 
 impl Store {
-    /// Drops the fields that the schema does not know and gives the warnings for the client; those
-    /// about keys that stood twice in the body come first.
+    /// Drops the fields that the schema does not know and gives the warnings for the client: about
+    /// keys that stood twice in the body, about those fields, and about `unknown` ones that were
+    /// dropped before.
     ///
     /// # Errors
     /// 400 that names them all when the validation is strict.
@@ -26,13 +27,17 @@ impl Store {
         &self,
         object: &mut Object,
         duplicates: &[String],
+        unknown: &[String],
         validation: FieldValidation,
     ) -> Result<Vec<String>, ApiError> {
-        let unknown = self.definition.schema.prune(object.fields_mut());
+        let pruned = self.definition.schema.prune(object.fields_mut());
         let duplicates = duplicates
             .iter()
             .map(|p| format!("duplicate field \"{p}\""));
-        let unknown = unknown.iter().map(|p| format!("unknown field \"{p}\""));
+        let unknown = pruned
+            .iter()
+            .chain(unknown)
+            .map(|p| format!("unknown field \"{p}\""));
         let texts: Vec<String> = duplicates.chain(unknown).collect();
         match validation {
             FieldValidation::Ignore => Ok(Vec::new()),

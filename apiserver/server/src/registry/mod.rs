@@ -2,9 +2,6 @@
 //!
 //! Reads come from the watch cache, writes go to the store with an expected revision. Mirrors
 //! `k8s.io/apiserver/pkg/registry/generic/registry/store.go` and `pkg/registry/rest`.
-//!
-//! Known deviation: an update of an object that breaks a rule which came after it is refused, where
-//! upstream lets parts pass that the update does not change (ratcheting).
 
 mod apply;
 mod create;

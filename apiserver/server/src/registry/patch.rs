@@ -129,11 +129,11 @@ impl Store {
             let before = current.revision.to_string();
             let mut value = current.as_served(self).into_value();
             patch.apply(&mut value)?;
-            let mut object = Object::from_value(value).map_err(|e| no_object(&e))?;
+            let (mut object, unknown) = Object::decode(value).map_err(|e| no_object(&e))?;
             let has_version = object.resource_version() != before;
             self.check_kind(&object)?;
             self.check_body(namespace, name, &object)?;
-            let unknown = self.check_fields(&mut object, &[], validation)?;
+            let unknown = self.check_fields(&mut object, &[], &unknown, validation)?;
             let change = Change {
                 key: key.clone(),
                 name,

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::Subresource;
 
 /// Fields of `metadata` that a create does not take from the client.
-const CLEARED_ON_CREATE: [&str; 5] = [
+const CLEARED_ON_CREATE: [&str; 6] = [
+    "resourceVersion",
     "uid",
     "creationTimestamp",
     "deletionTimestamp",
@@ -51,10 +52,12 @@ pub(super) fn for_update(
     match subresource {
         Subresource::Status => {
             let status = object.get("status").cloned();
-            let managed = object.metadata_field("managedFields").cloned();
-            *object = old.clone();
-            object.set("status", status);
-            object.set_metadata_field("managedFields", managed);
+            let mut kept = old.clone();
+            for field in ["managedFields", "resourceVersion"] {
+                kept.set_metadata_field(field, object.metadata_field(field).cloned());
+            }
+            kept.set("status", status);
+            *object = kept;
         }
         Subresource::None => {
             keep_metadata(object, old);
@@ -87,7 +90,7 @@ fn keep_metadata(object: &mut Object, old: &Object) {
     if old.is_terminating() {
         keep("deletionTimestamp");
     }
-    for field in ["uid", "namespace", "deletionGracePeriodSeconds"] {
+    for field in ["uid", "name", "namespace", "deletionGracePeriodSeconds"] {
         if object.metadata_field(field).is_none() {
             object.set_metadata_field(field, old.metadata_field(field).cloned());
         }
@@ -97,9 +100,7 @@ fn keep_metadata(object: &mut Object, old: &Object) {
 fn normalise(definition: &ResourceDefinition, object: &mut Object) {
     object.set("apiVersion", Some(Value::from(definition.api_version())));
     object.set("kind", Some(Value::from(definition.names.kind.as_str())));
-    for field in ["selfLink", "resourceVersion"] {
-        object.set_metadata_field(field, None);
-    }
+    object.set_metadata_field("selfLink", None);
     if let Some(metadata) = object
         .fields_mut()
         .get_mut("metadata")

@@ -474,14 +474,14 @@ fn strict_validation_names_every_unknown_field() {
             .unwrap()
     };
     let warnings = store
-        .check_fields(&mut with_unknown(), &[], FieldValidation::Warn)
+        .check_fields(&mut with_unknown(), &[], &[], FieldValidation::Warn)
         .unwrap();
     assert_eq!(
         warnings,
         ["unknown field \"spec.x\"", "unknown field \"y\""]
     );
     let error = store
-        .check_fields(&mut with_unknown(), &[], FieldValidation::Strict)
+        .check_fields(&mut with_unknown(), &[], &[], FieldValidation::Strict)
         .unwrap_err();
     assert_eq!(error.code(), 400);
     assert!(

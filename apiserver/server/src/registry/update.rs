@@ -1,7 +1,9 @@
 //! Update.
 
 use apimachinery::{
-    ApiError, FieldError, FieldErrorKind, Object, managed_fields::ignore_timestamps,
+    ApiError, FieldError, FieldErrorKind, Object,
+    managed_fields::ignore_timestamps,
+    validation::{validate_object_meta, validate_object_meta_update},
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -89,7 +91,7 @@ impl Store {
                 .update(Some(old), &mut object, manager, part, now);
         }
         ignore_timestamps(old, &mut object);
-        let errors = self.validate_update(&object, old);
+        let errors = self.validate_update(&object, old, subresource);
         if !errors.is_empty() {
             return Err(self.invalid(name, &errors));
         }
@@ -143,21 +145,19 @@ impl Store {
     }
 
     /// Every rule that a change breaks.
-    fn validate_update(&self, object: &Object, old: &Object) -> Vec<FieldError> {
-        let mut errors = self.validate_shape(object);
-        if old.is_terminating() {
-            let had = |finalizer: &&str| old.finalizers().all(|had| had != *finalizer);
-            let added: Vec<&str> = object.finalizers().filter(had).collect();
-            if !added.is_empty() {
-                errors.push(FieldError::forbidden(
-                    "metadata.finalizers",
-                    format!(
-                        "no new finalizers can be added if the object is being deleted, found new \
-                         finalizers {added:?}"
-                    ),
-                ));
-            }
-        }
+    fn validate_update(
+        &self,
+        object: &Object,
+        old: &Object,
+        subresource: Subresource,
+    ) -> Vec<FieldError> {
+        let mut errors = validate_object_meta(object, self.definition.is_namespaced());
+        errors.extend(validate_object_meta_update(object, old));
+        let (schema, fields, before) = (&self.definition.schema, object.fields(), old.fields());
+        errors.extend(match subresource {
+            Subresource::None => schema.validate_update(fields, before),
+            Subresource::Status => schema.validate_status_update(fields, before),
+        });
         errors.extend(self.strategy.validate_update(object, old));
         errors
     }
