@@ -1,7 +1,11 @@
 //! Field sets as `FieldsV1`: a tree of JSON objects whose keys are path elements.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -80,14 +84,39 @@ impl PathElement {
             'f' => Self::field(rest),
             'v' => Self::value(serde_json::from_str(rest).map_err(|e| invalid(&e))?),
             'k' => {
-                let keys: Map<String, Value> =
-                    serde_json::from_str(rest).map_err(|e| invalid(&e))?;
-                let keys = keys.into_iter().map(|(k, v)| (Arc::from(k), v));
-                Self::key(keys.collect())
+                let Keys(keys) = serde_json::from_str(rest).map_err(|e| invalid(&e))?;
+                Self::key(keys)
             }
             'i' => Self::Index(rest.parse().map_err(|e| invalid(&e))?),
             _ => return Ok(None),
         }))
+    }
+}
+
+/// The keys of an item in the order of the text, without a map in between.
+struct Keys(Vec<(Arc<str>, Value)>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+struct KeysVisitor;
+
+impl<'de> Visitor<'de> for KeysVisitor {
+    type Value = Keys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+        let mut keys = Vec::with_capacity(1);
+        while let Some((name, value)) = map.next_entry::<Cow<'de, str>, Value>()? {
+            keys.push((Arc::from(&*name), value));
+        }
+        Ok(Keys(keys))
     }
 }
 

@@ -72,7 +72,7 @@ type Side<'v> = Option<&'v Value>;
 
 impl Walk {
     fn value(&mut self, lhs: Side<'_>, rhs: Side<'_>, type_ref: &TypeRef, at: &Trail<'_>) {
-        if type_ref.is_ignored() {
+        if type_ref.is_ignored() || is_same_container(lhs, rhs) {
             return;
         }
         let atom = type_ref.resolve();
@@ -150,11 +150,13 @@ impl Walk {
         map: &Map,
         at: &Trail<'_>,
     ) {
+        let mut shared = 0;
         for (name, l_member) in l.into_iter().flatten() {
             let r_member = r.and_then(|r| r.get(name));
+            shared += usize::from(r_member.is_some());
             self.value(Some(l_member), r_member, map.type_of(name), &at.field(name));
         }
-        for (name, r_member) in r.into_iter().flatten() {
+        for (name, r_member) in r.filter(|r| r.len() > shared).into_iter().flatten() {
             if l.is_none_or(|l| !l.contains_key(name)) {
                 self.value(None, Some(r_member), map.type_of(name), &at.field(name));
             }
@@ -208,6 +210,15 @@ impl Walk {
                 self.comparison.added.insert(&at.to_path());
             }
         }
+    }
+}
+
+/// Whether there is nothing to find: most parts of an object do not change.
+fn is_same_container(lhs: Side<'_>, rhs: Side<'_>) -> bool {
+    match (lhs, rhs) {
+        (Some(Value::Object(l)), Some(Value::Object(r))) => l == r,
+        (Some(Value::Array(l)), Some(Value::Array(r))) => l == r,
+        _ => false,
     }
 }
 

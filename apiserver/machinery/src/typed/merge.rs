@@ -107,10 +107,13 @@ fn merge_members(
             out.insert(name.clone(), merged);
         }
     };
+    let mut shared = 0;
     for (name, l_member) in l.into_iter().flatten() {
-        member(name, Some(l_member), r.and_then(|r| r.get(name)));
+        let r_member = r.and_then(|r| r.get(name));
+        shared += usize::from(r_member.is_some());
+        member(name, Some(l_member), r_member);
     }
-    for (name, r_member) in r.into_iter().flatten() {
+    for (name, r_member) in r.filter(|r| r.len() > shared).into_iter().flatten() {
         if l.is_none_or(|l| !l.contains_key(name)) {
             member(name, None, Some(r_member));
         }
