@@ -40,9 +40,18 @@ fn resource(definition: &ResourceDefinition) -> Value {
     if !names.categories.is_empty() {
         resource["categories"] = json!(names.categories);
     }
+    let mut subresources = Vec::new();
     if definition.status_subresource {
-        resource["subresources"] =
-            json!([{ "subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS }]);
+        subresources
+            .push(json!({ "subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS }));
+    }
+    if definition.scale.is_some() {
+        let kind = json!({ "group": "autoscaling", "version": "v1", "kind": "Scale" });
+        subresources
+            .push(json!({ "subresource": "scale", "responseKind": kind, "verbs": STATUS_VERBS }));
+    }
+    if !subresources.is_empty() {
+        resource["subresources"] = json!(subresources);
     }
     resource
 }

@@ -57,5 +57,12 @@ fn resources(definition: &ResourceDefinition) -> Vec<Value> {
             "namespaced": namespaced, "kind": names.kind, "verbs": STATUS_VERBS,
         }));
     }
+    if definition.scale.is_some() {
+        resources.push(json!({
+            "name": format!("{}/scale", names.plural), "singularName": "",
+            "namespaced": namespaced, "group": "autoscaling", "version": "v1", "kind": "Scale",
+            "verbs": STATUS_VERBS,
+        }));
+    }
     resources
 }

@@ -6,6 +6,7 @@ mod decode;
 mod delete;
 mod options;
 mod read;
+mod scale;
 mod watch;
 mod write;
 
@@ -50,10 +51,12 @@ impl Call<'_> {
         let verb = self.info.verb.as_str();
         self.check_scope(verb)?;
         match (verb, subresource) {
+            ("get", Subresource::Scale) => self.get_scale().await,
             ("get", _) => self.get().await,
             ("list", Subresource::None) => self.list().await,
             ("watch", Subresource::None) => self.watch(place).await,
             ("create", Subresource::None) => self.create(body).await,
+            ("update", Subresource::Scale) => self.update_scale(body).await,
             ("update", _) => self.update(body, subresource).await,
             ("patch", _) => self.patch(body, subresource).await,
             ("delete", Subresource::None) => self.delete(body).await,
@@ -67,6 +70,7 @@ impl Call<'_> {
         match self.resource.subresource.as_str() {
             "" => Ok(Subresource::None),
             "status" if definition.status_subresource => Ok(Subresource::Status),
+            "scale" if definition.scale.is_some() => Ok(Subresource::Scale),
             _ => Err(ApiError::not_found(
                 self.store.resource(),
                 &self.resource.name,
@@ -91,6 +95,16 @@ impl Call<'_> {
 
     /// One object in the representation that the client asked for.
     fn object(&self, status: StatusCode, object: bytes::Bytes) -> Result<Response<Body>, ApiError> {
+        self.part(status, object, Subresource::None)
+    }
+
+    /// As [`object`](Self::object), for an object or its scale.
+    fn part(
+        &self,
+        status: StatusCode,
+        object: bytes::Bytes,
+        subresource: Subresource,
+    ) -> Result<Response<Body>, ApiError> {
         let (representation, version) = match self.representation {
             Representation::Object => {
                 let mut line = Vec::with_capacity(object.len() + 1);
@@ -111,7 +125,7 @@ impl Call<'_> {
         let mut shown = match representation {
             Some(include) => {
                 let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-                let table = self.store.table();
+                let table = self.store.table(subresource);
                 let row = table.row(&object, include, Timestamp::now());
                 table.table(&metadata, &[row])
             }

@@ -11,7 +11,7 @@ use super::{Call, set_meta_version};
 use crate::{
     cacher::{Entry, Selection},
     negotiation::Representation,
-    registry::ListResult,
+    registry::{ListResult, Subresource},
     response::{self, Body},
 };
 
@@ -49,7 +49,7 @@ impl Call<'_> {
             }
             Representation::Table(version) => {
                 let (include, now) = (self.include()?, Timestamp::now());
-                let table = self.store.table();
+                let table = self.store.table(Subresource::None);
                 let rows = decoded.map(|o| o.map(|o| table.row(&o, include, now)));
                 let rows = rows.collect::<Result<Vec<_>, _>>()?;
                 (table.table(&metadata, &rows), version)
@@ -85,7 +85,7 @@ impl Call<'_> {
     }
 
     /// Of the query of a GET only the resource version counts.
-    fn resource_version_only(&self) -> Vec<(String, String)> {
+    pub(super) fn resource_version_only(&self) -> Vec<(String, String)> {
         let query = self.info.query.iter();
         query
             .filter(|(key, _)| key == "resourceVersion")

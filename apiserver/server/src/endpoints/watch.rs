@@ -15,7 +15,7 @@ use crate::{
     cacher::{Conversion, Entry, Selection, View, WatchParameters, WatchStart, Watcher},
     limits::Place,
     negotiation::Representation,
-    registry::Store,
+    registry::{Store, Subresource},
     response::{self, Body},
 };
 
@@ -74,7 +74,7 @@ struct TableView {
 impl TableView {
     fn table(&self, row: Value, resource_version: &Value) -> Value {
         let metadata = json!({ "resourceVersion": resource_version });
-        self.store.table().table(&metadata, &[row])
+        self.store.table(Subresource::None).table(&metadata, &[row])
     }
 }
 
@@ -92,15 +92,16 @@ impl Conversion for TableView {
     }
 
     fn first_object(&self, entry: &Entry) -> Value {
-        let row = self
-            .store
-            .table()
-            .row(&decoded(entry), self.include, Timestamp::now());
+        let row = self.store.table(Subresource::None).row(
+            &decoded(entry),
+            self.include,
+            Timestamp::now(),
+        );
         self.table(row, &json!(entry.revision.to_string()))
     }
 
     fn bookmark(&self, metadata: Value, is_first: bool) -> Value {
-        let table = self.store.table();
+        let table = self.store.table(Subresource::None);
         let resource_version = metadata["resourceVersion"].clone();
         let row = table.empty_row(self.store.definition(), metadata);
         let shown = self.table(row, &resource_version);

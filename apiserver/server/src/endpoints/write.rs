@@ -59,26 +59,15 @@ impl Call<'_> {
         let options = SentOptions::read(kind, self.info, self.headers)?;
         let (namespace, name) = self.named()?;
         let body = decode::read(body).await?;
+        if subresource == Subresource::Scale {
+            return self.patch_scale(&body, kind, &options).await;
+        }
         if kind == OptionsKind::Apply {
             let (apply, warnings) = sent_apply(&body, &options)?;
             let applied = self.apply((namespace, name), &apply, subresource, &options.write);
             return self.written(applied.await?, warnings);
         }
-        let (patch, warnings) = if content_type == JSON_PATCH {
-            let patch = Patch::json(&body)?;
-            let duplicates = apimachinery::decode::json(&body).map(|d| d.duplicates);
-            let warnings = duplicate_fields(
-                "json patch ",
-                &duplicates.unwrap_or_default(),
-                options.validation,
-            )?;
-            (patch, warnings)
-        } else {
-            let Decoded { value, duplicates } = apimachinery::decode::json(&body)
-                .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-            let warnings = duplicate_fields("", &duplicates, options.validation)?;
-            (Patch::merge(value)?, warnings)
-        };
+        let (patch, warnings) = self.sent_patch(&body, &options)?;
         let SentOptions {
             write, validation, ..
         } = &options;
@@ -87,6 +76,25 @@ impl Call<'_> {
             .patch(namespace, name, &patch, subresource, *validation, write)
             .await;
         self.written(patched?, warnings)
+    }
+
+    /// The JSON patch or merge patch in the body, and the warnings about it.
+    pub(super) fn sent_patch(
+        &self,
+        body: &[u8],
+        options: &SentOptions,
+    ) -> Result<(Patch, Vec<String>), ApiError> {
+        if decode::content_type(self.headers) == JSON_PATCH {
+            let patch = Patch::json(body)?;
+            let duplicates = apimachinery::decode::json(body).map(|d| d.duplicates);
+            let duplicates = duplicates.unwrap_or_default();
+            let warnings = duplicate_fields("json patch ", &duplicates, options.validation)?;
+            return Ok((patch, warnings));
+        }
+        let Decoded { value, duplicates } = apimachinery::decode::json(body)
+            .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+        let warnings = duplicate_fields("", &duplicates, options.validation)?;
+        Ok((Patch::merge(value)?, warnings))
     }
 
     /// Applies, and creates what is absent if the user may; starts again when somebody else created
@@ -115,7 +123,7 @@ impl Call<'_> {
     }
 
     /// Namespace and name of the object that the URL names.
-    fn named(&self) -> Result<(&str, &str), ApiError> {
+    pub(super) fn named(&self) -> Result<(&str, &str), ApiError> {
         if self.resource.name.is_empty() {
             return Err(ApiError::bad_request("name must be provided"));
         }
@@ -161,7 +169,10 @@ impl Call<'_> {
     }
 }
 
-fn sent_apply(body: &[u8], options: &SentOptions) -> Result<(Apply, Vec<String>), ApiError> {
+pub(super) fn sent_apply(
+    body: &[u8],
+    options: &SentOptions,
+) -> Result<(Apply, Vec<String>), ApiError> {
     let no_yaml = |e| ApiError::bad_request(format!("error decoding YAML: {e}"));
     let Decoded { value, duplicates } = apimachinery::decode::yaml(body).map_err(no_yaml)?;
     let warnings = duplicate_fields("", &duplicates, options.validation)?;

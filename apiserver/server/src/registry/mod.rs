@@ -11,6 +11,7 @@ mod field_validation;
 mod patch;
 mod prepare;
 mod read;
+mod scale;
 mod strategy;
 mod update;
 
@@ -34,6 +35,8 @@ pub use delete::{DeleteOptions, Deleted, PropagationPolicy};
 pub use field_validation::FieldValidation;
 pub use patch::Patch;
 pub use read::ListResult;
+use scale::Scale;
+pub use scale::ScaleChange;
 pub use strategy::{SchemaOnly, Strategy};
 
 /// Largest object, encoded: patches add up, so the limit on bodies alone does not bound it.
@@ -51,6 +54,7 @@ pub struct Store {
     codec: Arc<Codec>,
     table: TableConverter,
     field_manager: FieldManager,
+    scale: Option<Scale>,
 }
 
 /// Which part of an object a write is about.
@@ -60,6 +64,8 @@ pub enum Subresource {
     None,
     /// Only the status.
     Status,
+    /// Only the replicas, as an `autoscaling/v1` `Scale`.
+    Scale,
 }
 
 /// How a write is to be done.
@@ -88,6 +94,7 @@ impl Subresource {
         match self {
             Self::None => "",
             Self::Status => "status",
+            Self::Scale => "scale",
         }
     }
 }
@@ -106,6 +113,7 @@ impl Store {
     ) -> Result<(Arc<Self>, tokio::task::JoinHandle<()>), String> {
         let table = TableConverter::new(&definition)?;
         let field_manager = FieldManager::new(&definition);
+        let scale = definition.scale.as_ref().map(Scale::new).transpose()?;
         let resource = definition.group_resource();
         let prefix = format!("/{}/{}/", resource.group, resource.resource);
         let codec = Codec::new(&definition);
@@ -121,6 +129,7 @@ impl Store {
             codec,
             table,
             field_manager,
+            scale,
         });
         Ok((store, feed))
     }
@@ -140,9 +149,13 @@ impl Store {
         &self.cacher
     }
 
-    /// How objects are printed.
-    pub fn table(&self) -> &TableConverter {
-        &self.table
+    /// How objects are printed, or their scales.
+    pub fn table(&self, subresource: Subresource) -> &TableConverter {
+        let scale = self
+            .scale
+            .as_ref()
+            .filter(|_| subresource == Subresource::Scale);
+        scale.map_or(&self.table, |scale| &scale.table)
     }
 
     /// The keys of a namespace, or of all when the namespace is empty.

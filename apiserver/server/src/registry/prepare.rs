@@ -59,7 +59,7 @@ pub(super) fn for_update(
             kept.set("status", status);
             *object = kept;
         }
-        Subresource::None => {
+        Subresource::None | Subresource::Scale => {
             keep_metadata(object, old);
             if definition.status_subresource {
                 object.set("status", old.get("status").cloned());

@@ -155,7 +155,7 @@ impl Store {
         errors.extend(validate_object_meta_update(object, old));
         let (schema, fields, before) = (&self.definition.schema, object.fields(), old.fields());
         errors.extend(match subresource {
-            Subresource::None => schema.validate_update(fields, before),
+            Subresource::None | Subresource::Scale => schema.validate_update(fields, before),
             Subresource::Status => schema.validate_status_update(fields, before),
         });
         errors.extend(self.strategy.validate_update(object, old));
