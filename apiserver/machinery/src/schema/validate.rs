@@ -6,7 +6,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{Node, Schema, ValueType, embedded, join, list_type, number, outcome::Outcome};
+use super::{
+    Node, Schema, ValueType, embedded, join,
+    list_type::{self, OldItems},
+    number,
+    outcome::{Outcome, REPORTED_MAX},
+};
 use crate::{
     field::{FieldError, FieldErrorKind},
     go_format,
@@ -18,6 +23,7 @@ impl Schema {
         let mut errors = root(&self.root, object, None).into_errors("");
         errors.extend(embedded::validate(&self.root, object));
         errors.extend(list_type::validate(&self.root, object));
+        errors.truncate(REPORTED_MAX);
         errors
     }
 
@@ -34,6 +40,7 @@ impl Schema {
         if list_type::validate(&self.root, old).is_empty() {
             errors.extend(list_type::validate(&self.root, object));
         }
+        errors.truncate(REPORTED_MAX);
         errors
     }
 
@@ -53,6 +60,7 @@ impl Schema {
         if list_type::validate(&self.root, old).is_empty() {
             errors.extend(list_type::validate(&self.root, object));
         }
+        errors.truncate(REPORTED_MAX);
         errors
     }
 
@@ -246,8 +254,9 @@ fn string(node: &Node, text: &str, path: &str) -> Outcome {
 fn items(node: &Node, list: &[Value], old: Option<&Vec<Value>>, path: &str) -> Outcome {
     let mut out = Outcome::default();
     if let Some(items) = &node.items {
+        let old = old.map(|old| OldItems::of(node, old));
         for (i, item) in list.iter().enumerate() {
-            let old = old.and_then(|old| list_type::counterpart(node, old, item));
+            let old = old.as_ref().and_then(|old| old.counterpart(item));
             out.merge(ratcheted(items, item, old, &format!("{path}[{i}]")));
         }
     }
