@@ -319,4 +319,15 @@ mod tests {
         }
         assert!(different.is_empty(), "{}", different.join("\n"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_object_panics(object in crate::schema::properties::value()) {
+            let row = converter().row(&object, IncludeObject::default(), Timestamp::UNIX_EPOCH);
+            assert_eq!(row["cells"].as_array().map(Vec::len), Some(3));
+            for path in [".a[0]", "..b", ".b[?(@.a==1)].k", ".n[-1:]", ".*.*"] {
+                let _ = JsonPath::parse(path).unwrap().find(&object);
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! Deviation: a message that shows a whole owner reference has its fields in the order of their
 //! names.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,9 @@ pub const DNS1123_LABEL_MAX_LENGTH: usize = 63;
 const LABEL_MAX_LENGTH: usize = 63;
 /// All annotations of an object together, keys and values, in bytes.
 pub const TOTAL_ANNOTATION_SIZE_LIMIT: usize = 256 * 1024;
+
+/// Most broken rules of one `metadata` that are reported. More make it no less invalid.
+const REPORTED_MAX: usize = 256;
 
 const FINALIZER_ORPHAN: &str = "orphan";
 const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
@@ -303,6 +306,9 @@ impl<'a> Check<'a> {
         value: impl Into<Value>,
         problems: impl IntoIterator<Item = P>,
     ) {
+        if self.errors.len() >= REPORTED_MAX {
+            return;
+        }
         let value = value.into();
         for problem in problems {
             let field = format!("{}.{field}", self.path);
@@ -403,11 +409,12 @@ impl<'a> Check<'a> {
 
     fn no_new_finalizers(&mut self, old: &Map<String, Value>) {
         let known = Check::new(old, self.path).list("finalizers");
+        let known: BTreeSet<&str> = known.iter().filter_map(Value::as_str).collect();
         let mut extra: Vec<&str> = self
             .list("finalizers")
             .iter()
-            .filter(|f| !known.contains(f))
             .filter_map(Value::as_str)
+            .filter(|f| !known.contains(f))
             .collect();
         extra.sort_unstable();
         extra.dedup();

@@ -14,15 +14,44 @@ pub(super) fn validate(node: &Node, object: &Map<String, Value>) -> Vec<FieldErr
     errors
 }
 
-/// The item of the old list that an item of the new one stands for: by its keys in a map, none in
-/// other lists.
-pub(super) fn counterpart<'a>(node: &Node, old: &'a [Value], item: &Value) -> Option<&'a Value> {
-    let keys = &node.extensions.list_map_keys;
-    if node.extensions.list_type != ListType::Map || keys.is_empty() || !item.is_object() {
-        return None;
+/// The items of an old list, to be found by the items of the new one that they stand for: by their
+/// keys in a map, none in other lists.
+pub(super) struct OldItems<'a> {
+    keys: &'a [String],
+    items: BTreeMap<String, &'a Value>,
+}
+
+impl<'a> OldItems<'a> {
+    pub(super) fn of(node: &'a Node, old: &'a [Value]) -> Self {
+        let keys = match node.extensions.list_type {
+            ListType::Map => node.extensions.list_map_keys.as_slice(),
+            ListType::Atomic | ListType::Set => &[],
+        };
+        let with_keys = old
+            .iter()
+            .filter(|item| !keys.is_empty() && item.is_object());
+        let items = with_keys.map(|item| (go_format::json(&key_of(keys, item)), item));
+        Self {
+            keys,
+            items: items.collect(),
+        }
     }
-    old.iter()
-        .find(|o| o.is_object() && keys.iter().all(|k| o.get(k) == item.get(k)))
+
+    pub(super) fn counterpart(&self, item: &Value) -> Option<&'a Value> {
+        if self.items.is_empty() || !item.is_object() {
+            return None;
+        }
+        let key = go_format::json(&key_of(self.keys, item));
+        self.items.get(&key).copied()
+    }
+}
+
+/// The members of an item that tell it apart.
+fn key_of(keys: &[String], item: &Value) -> Value {
+    keys.iter()
+        .filter_map(|k| Some((k.clone(), item.get(k)?.clone())))
+        .collect::<Map<String, Value>>()
+        .into()
 }
 
 fn members(node: &Node, map: &Map<String, Value>, path: &str, errors: &mut Vec<FieldError>) {
@@ -70,13 +99,7 @@ fn map_list(node: &Node, list: &[Value], path: &str, errors: &mut Vec<FieldError
         return;
     }
     let keys = &node.extensions.list_map_keys;
-    let key_of = |item: &Value| -> Value {
-        keys.iter()
-            .filter_map(|k| Some((k.clone(), item.get(k)?.clone())))
-            .collect::<Map<String, Value>>()
-            .into()
-    };
-    for (i, key) in repeated(list.iter().map(key_of)) {
+    for (i, key) in repeated(list.iter().map(|item| key_of(keys, item))) {
         errors.push(FieldError::duplicate(format!("{path}[{i}]"), &key));
     }
 }

@@ -26,7 +26,7 @@ mod structural;
 mod validate;
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
 mod upstream;
 

@@ -3,6 +3,8 @@
 //! Mirrors `k8s.io/kube-openapi/pkg/validation/validate/values.go`, including that a bound with a
 //! fraction is cut when the value is an integer.
 
+use std::cmp::Ordering;
+
 use serde_json::{Number, Value, json};
 
 use super::{Node, NumberFormat, ValueType, outcome::Outcome};
@@ -176,10 +178,13 @@ impl Limit {
             ),
         };
         let (inside, words) = match (self.side, self.exclusive) {
-            (Side::Maximum, false) => (order.is_none_or(|o| o.is_le()), "less than or equal to"),
-            (Side::Maximum, true) => (order.is_none_or(|o| o.is_lt()), "less than"),
-            (Side::Minimum, false) => (order.is_none_or(|o| o.is_ge()), "greater than or equal to"),
-            (Side::Minimum, true) => (order.is_none_or(|o| o.is_gt()), "greater than"),
+            (Side::Maximum, false) => (order.is_none_or(Ordering::is_le), "less than or equal to"),
+            (Side::Maximum, true) => (order.is_none_or(Ordering::is_lt), "less than"),
+            (Side::Minimum, false) => (
+                order.is_none_or(Ordering::is_ge),
+                "greater than or equal to",
+            ),
+            (Side::Minimum, true) => (order.is_none_or(Ordering::is_gt), "greater than"),
         };
         if !inside {
             let detail = format!("{path} in body should be {words} {bound}");

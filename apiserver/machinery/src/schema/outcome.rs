@@ -3,7 +3,7 @@
 use crate::field::{FieldError, FieldErrorKind};
 
 /// Most broken rules that one request reports. More make an object no less invalid.
-const REPORTED_MAX: usize = 256;
+pub(super) const REPORTED_MAX: usize = 256;
 
 /// One broken rule on its way up.
 #[derive(Clone, Debug, PartialEq)]

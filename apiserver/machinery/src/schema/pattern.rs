@@ -5,8 +5,6 @@
 //! in brackets exist only here. Deviation: what only the crate understands, such as the property
 //! `\p{Alphabetic}` or a repetition of a repetition, is accepted.
 
-use std::fmt::Write as _;
-
 use regex::{Regex, RegexBuilder};
 
 /// Memory that one compiled pattern may take: a large one of the usual kind takes a tenth of it.
@@ -101,7 +99,7 @@ fn escape<'a>(out: &mut String, rest: &'a str, place: Place) -> Result<&'a str, 
         if in_class && !set.starts_with('^') {
             out.push_str(set);
         } else {
-            write!(out, "[{set}]").expect("writing into a string cannot fail");
+            out.extend(["[", set, "]"]);
         }
         return Ok(tail);
     }
@@ -111,34 +109,29 @@ fn escape<'a>(out: &mut String, rest: &'a str, place: Place) -> Result<&'a str, 
             out.push_str(&regex::escape(literal));
             return Ok(left);
         }
-        'b' | 'B' if !in_class => write!(out, "(?-u:\\{c})"),
+        'b' if !in_class => out.push_str("(?-u:\\b)"),
+        'B' if !in_class => out.push_str("(?-u:\\B)"),
         '0'..='7' => {
-            let digits = rest
-                .bytes()
-                .take(3)
-                .take_while(|b| (b'0'..=b'7').contains(b));
-            let digits = &rest[..digits.count()];
-            if c != '0' && digits.len() == 1 {
+            let octal = |b: &u8| (b'0'..=b'7').contains(b);
+            let length = rest.bytes().take(3).take_while(octal).count();
+            let (digits, left) = rest.split_at(length);
+            if c != '0' && length == 1 {
                 return Err(format!("invalid escape sequence: `\\{c}`"));
             }
             let code = u32::from_str_radix(digits, 8).map_err(|e| e.to_string())?;
-            write!(out, "\\x{{{code:x}}}").expect("writing into a string cannot fail");
-            return Ok(&rest[digits.len()..]);
+            let code = char::from_u32(code).unwrap_or_default();
+            out.push_str(&regex::escape(&code.to_string()));
+            return Ok(left);
         }
-        'p' if tail.starts_with("{^") => {
-            out.push_str("\\P{");
+        'p' | 'P' if tail.starts_with("{^") => {
+            out.push_str(if c == 'p' { "\\P{" } else { "\\p{" });
             return Ok(&tail[2..]);
         }
-        'P' if tail.starts_with("{^") => {
-            out.push_str("\\p{");
-            return Ok(&tail[2..]);
-        }
-        'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'x' | 'p' | 'P' => write!(out, "\\{c}"),
-        'A' | 'z' if !in_class => write!(out, "\\{c}"),
-        c if c.is_ascii_punctuation() => write!(out, "{}", regex::escape(&c.to_string())),
+        'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'x' | 'p' | 'P' => out.extend(['\\', c]),
+        'A' | 'z' if !in_class => out.extend(['\\', c]),
+        c if c.is_ascii_punctuation() => out.push_str(&regex::escape(&c.to_string())),
         c => return Err(format!("invalid escape sequence: `\\{c}`")),
     }
-    .expect("writing into a string cannot fail");
     Ok(tail)
 }
 
@@ -160,18 +153,14 @@ fn class<'a>(out: &mut String, rest: &'a str) -> Result<&'a str, String> {
                 return Ok(tail);
             }
             '\\' => escape(out, tail, Place::InClass)?,
-            '[' => match tail.starts_with(':').then(|| tail.find(":]")).flatten() {
-                Some(end) => {
-                    write!(out, "[{}", &tail[..end + 2]).expect("writing cannot fail");
-                    &tail[end + 2..]
-                }
-                None => {
-                    out.push_str("\\[");
-                    tail
-                }
-            },
+            '[' => {
+                let end = tail.find(":]").filter(|_| tail.starts_with(':'));
+                let (named, left) = tail.split_at(end.map_or(0, |end| end + 2));
+                out.extend([if named.is_empty() { "\\[" } else { "[" }, named]);
+                left
+            }
             ']' | '&' | '~' | '^' => {
-                write!(out, "\\{c}").expect("writing into a string cannot fail");
+                out.extend(['\\', c]);
                 tail
             }
             c => {
@@ -200,7 +189,7 @@ fn repetition<'a>(out: &mut String, rest: &'a str) -> Result<&'a str, String> {
         }
         return Err(format!("invalid repeat count: `{{{inner}}}`"));
     }
-    write!(out, "{{{inner}}}").expect("writing into a string cannot fail");
+    out.extend(["{", inner, "}"]);
     Ok(tail)
 }
 

@@ -25,7 +25,8 @@ fn schema() -> Schema {
     .unwrap()
 }
 
-fn value() -> impl Strategy<Value = Value> {
+/// Any JSON, with the names that machinery knows in it.
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -145,7 +145,9 @@ fn prune_nulls(node: Option<&Node>, value: &mut Value) {
         Value::Object(map) => prune_null_members(node, map),
         Value::Array(list) => {
             let items = node.and_then(|n| n.items.as_deref());
-            list.iter_mut().for_each(|item| prune_nulls(items, item));
+            for item in list {
+                prune_nulls(items, item);
+            }
         }
         _ => {}
     }

@@ -523,9 +523,10 @@ fn defaults(node: &Node, inside: Inside, path: &str, errors: &mut Vec<FieldError
             errors.push(error);
         } else {
             let problems = embedded::validate_value(node, default, &at);
-            let problems = match problems.is_empty() {
-                true => Schema::validate_default(node, default, &at),
-                false => problems,
+            let problems = if problems.is_empty() {
+                Schema::validate_default(node, default, &at)
+            } else {
+                problems
             };
             errors.extend(problems);
         }

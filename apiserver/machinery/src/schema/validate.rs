@@ -6,7 +6,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{Node, Schema, ValueType, embedded, join, list_type, number, outcome::Outcome};
+use super::{
+    Node, Schema, ValueType, embedded, join,
+    list_type::{self, OldItems},
+    number,
+    outcome::{Outcome, REPORTED_MAX},
+};
 use crate::{
     field::{FieldError, FieldErrorKind},
     go_format,
@@ -18,6 +23,7 @@ impl Schema {
         let mut errors = root(&self.root, object, None).into_errors("");
         errors.extend(embedded::validate(&self.root, object));
         errors.extend(list_type::validate(&self.root, object));
+        errors.truncate(REPORTED_MAX);
         errors
     }
 
@@ -34,6 +40,7 @@ impl Schema {
         if list_type::validate(&self.root, old).is_empty() {
             errors.extend(list_type::validate(&self.root, object));
         }
+        errors.truncate(REPORTED_MAX);
         errors
     }
 
@@ -53,6 +60,7 @@ impl Schema {
         if list_type::validate(&self.root, old).is_empty() {
             errors.extend(list_type::validate(&self.root, object));
         }
+        errors.truncate(REPORTED_MAX);
         errors
     }
 
@@ -191,7 +199,8 @@ fn type_of(node: &Node, value: &Value, path: &str) -> Outcome {
         wrong_type(&mut out, path, wanted_format, format);
         return out;
     }
-    if !fits && !(types.is_empty() && listed) {
+    let any_type = types.is_empty() && listed;
+    if !fits && !any_type {
         wrong_type(&mut out, path, &type_names(node), found.name());
         return out;
     }
@@ -245,8 +254,9 @@ fn string(node: &Node, text: &str, path: &str) -> Outcome {
 fn items(node: &Node, list: &[Value], old: Option<&Vec<Value>>, path: &str) -> Outcome {
     let mut out = Outcome::default();
     if let Some(items) = &node.items {
+        let old = old.map(|old| OldItems::of(node, old));
         for (i, item) in list.iter().enumerate() {
-            let old = old.and_then(|old| list_type::counterpart(node, old, item));
+            let old = old.as_ref().and_then(|old| old.counterpart(item));
             out.merge(ratcheted(items, item, old, &format!("{path}[{i}]")));
         }
     }
@@ -372,4 +382,70 @@ fn one_of(alternatives: &[Node], value: &Value, path: &str) -> Outcome {
     ));
     out.merge(failed.unwrap_or_default());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> Schema {
+        Schema::parse(json!({"type": "object", "properties": {
+            "spec": {"type": "object", "properties": {
+                "old": {"type": "string", "maxLength": 2},
+                "rows": {"type": "array", "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["k"], "items": {
+                        "type": "object", "required": ["k"], "properties": {
+                            "k": {"type": "string"}, "v": {"type": "string", "maxLength": 2}}}},
+                "set": {"type": "array", "x-kubernetes-list-type": "set",
+                    "items": {"type": "string"}},
+            }},
+            "status": {"type": "object", "required": ["phase"], "properties": {
+                "phase": {"type": "string", "enum": ["Ready"]}}},
+        }}))
+        .unwrap()
+    }
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn texts(errors: &[FieldError]) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    /// V7: what was wrong before a rule came may stay wrong, until it changes.
+    #[test]
+    fn an_update_may_keep_what_was_broken_before() {
+        let rows = |v: &str| json!([{"k": "x", "v": v}, {"k": "y", "v": "long"}]);
+        let old = map(json!({"spec": {"old": "long", "rows": rows("ok"), "set": ["a", "a"]}}));
+        let new =
+            map(json!({"spec": {"old": "long", "rows": rows("also long"), "set": ["b", "b"]}}));
+        assert_eq!(
+            texts(&schema().validate_update(&new, &old)),
+            ["spec.rows[0].v: Too long: may not be more than 2 bytes"]
+        );
+        assert_eq!(schema().validate(&new).len(), 4);
+    }
+
+    /// The paths of a status start at the status, and so do its messages.
+    #[test]
+    fn a_status_update_looks_at_the_status_alone() {
+        let old = map(json!({"spec": {"old": "long"}}));
+        let new = map(json!({"spec": {"old": "longer"}, "status": {"phase": 1}}));
+        assert_eq!(
+            texts(&schema().validate_status_update(&new, &old)),
+            [
+                "status.phase: Invalid value: \"integer\": phase in body must be of type string: \
+                 \"integer\"",
+                "status.phase: Unsupported value: 1: supported values: \"Ready\"",
+            ]
+        );
+        let new = map(json!({"status": {}}));
+        assert_eq!(
+            texts(&schema().validate_status_update(&new, &old)),
+            ["status.phase: Required value"]
+        );
+    }
 }
