@@ -258,7 +258,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..10 {
             let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
-            bomb += &format!("a{level}: &a{level} [{aliases}]\n");
+            bomb.extend([format!("a{level}: &a{level} [{aliases}]\n")]);
         }
         assert!(yaml(bomb.as_bytes()).is_err());
     }

@@ -27,7 +27,7 @@ impl ServedForm {
     }
 
     /// Where the metadata of a stored encoding begins; `None` for bytes that
-    /// [`Object::encode_stored`] did not make.
+    /// [`Object::encode_stored`](crate::Object::encode_stored) did not make.
     pub fn tail_offset(stored: &[u8]) -> Option<usize> {
         let opening = METADATA_OPENING.len();
         let mut windows = stored.windows(opening);

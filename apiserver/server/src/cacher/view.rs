@@ -22,7 +22,7 @@ pub enum View {
 
 /// Turns objects into what a watch shows of them.
 pub trait Conversion: Send + Sync {
-    /// A number below [`CONVERTED_VIEWS`]: conversions with the same number give the same bytes, so
+    /// Which of the four converted forms it is, from 0 on: conversions with the same number give the same bytes, so
     /// that an event is converted once for all watches.
     fn index(&self) -> usize;
 

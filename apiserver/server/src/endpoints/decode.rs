@@ -10,8 +10,6 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use crate::registry::Store;
-
 /// Largest body, as upstream's `MaxRequestBodyBytes`.
 const BODY_MAX: usize = 3 * 1024 * 1024;
 
@@ -69,15 +67,6 @@ pub(super) fn unsupported_media_type(accepted: &str) -> ApiError {
 pub(super) fn unrecognized(kind: &str, why: &str) -> ApiError {
     ApiError::bad_request(format!(
         "the object provided is unrecognized (must be of type {kind}): {why}"
-    ))
-}
-
-/// 400 for an object whose fields have types that no object of the kind can have.
-pub(super) fn cannot_handle(store: &Store, why: &str) -> ApiError {
-    let definition = store.definition();
-    let (kind, version) = (&definition.names.kind, &definition.version);
-    ApiError::bad_request(format!(
-        "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
     ))
 }
 

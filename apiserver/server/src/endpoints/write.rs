@@ -143,7 +143,7 @@ impl Call<'_> {
         let Decoded { value, duplicates } = decode::body(self.headers, &body, kind)?;
         decode::require_type(&value, &body, kind)?;
         let (mut object, unknown) =
-            Object::decode(value).map_err(|e| decode::cannot_handle(self.store, &e))?;
+            Object::decode(value).map_err(|e| self.store.cannot_handle(&e))?;
         self.store
             .check_body(&self.resource.namespace, name, &object)?;
         let warnings = self

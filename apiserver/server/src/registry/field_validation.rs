@@ -30,27 +30,30 @@ impl Store {
         unknown: &[String],
         validation: FieldValidation,
     ) -> Result<Vec<String>, ApiError> {
-        let pruned = self.definition.schema.prune(object.fields_mut());
+        let schema = &self.definition.schema;
+        let pruned = schema.prune(object.fields_mut());
+        let embedded = schema.coerce_embedded(object.fields_mut());
+        let embedded = embedded.map_err(|e| self.cannot_handle(&e.to_string()))?;
         let duplicates = duplicates
             .iter()
             .map(|p| format!("duplicate field \"{p}\""));
-        let unknown = pruned
-            .iter()
-            .chain(unknown)
-            .map(|p| format!("unknown field \"{p}\""));
+        let unknown = unknown.iter().chain(&pruned).chain(&embedded);
+        let unknown = unknown.map(|p| format!("unknown field \"{p}\""));
         let texts: Vec<String> = duplicates.chain(unknown).collect();
         match validation {
             FieldValidation::Ignore => Ok(Vec::new()),
             FieldValidation::Warn => Ok(texts),
             FieldValidation::Strict if texts.is_empty() => Ok(texts),
             FieldValidation::Strict => {
-                let kind = &self.definition.names.kind;
-                Err(ApiError::bad_request(format!(
-                    "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
-                    self.definition.version,
-                    texts.join(", ")
-                )))
+                let list = texts.join(", ");
+                Err(self.cannot_handle(&format!("strict decoding error: {list}")))
             }
         }
+    }
+
+    /// 400 for an object that does not fit the kind at all.
+    pub(crate) fn cannot_handle(&self, why: &str) -> ApiError {
+        let definition = &self.definition;
+        ApiError::cannot_be_handled(&definition.names.kind, &definition.version, why)
     }
 }
