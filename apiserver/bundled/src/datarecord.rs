@@ -100,6 +100,7 @@ pub(crate) fn definition() -> Result<ResourceDefinition, String> {
         schema: schema()?,
         status_subresource: true,
         scale: None,
+        subresources: Vec::new(),
         selectable_fields: Vec::new(),
         columns: vec![
             column(

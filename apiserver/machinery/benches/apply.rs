@@ -128,6 +128,7 @@ fn definition() -> ResourceDefinition {
         schema: Schema::parse(schema).expect("every keyword is supported"),
         status_subresource: true,
         scale: None,
+        subresources: Vec::new(),
         selectable_fields: Vec::new(),
         columns: Vec::new(),
     }

@@ -24,11 +24,25 @@ pub struct ResourceDefinition {
     pub status_subresource: bool,
     /// Where `scale` reads and writes, if it is a subresource.
     pub scale: Option<ScalePaths>,
+    /// Subresources beside `status` and `scale`.
+    pub subresources: Vec<SubresourceDefinition>,
     /// Fields that a field selector can name beside `metadata.name` and `metadata.namespace`, such
     /// as `spec.source`.
     pub selectable_fields: Vec<String>,
     /// Columns of `kubectl get`, after the name.
     pub columns: Vec<PrinterColumn>,
+}
+
+/// A subresource of a kind's own.
+#[derive(Clone, Debug)]
+pub struct SubresourceDefinition {
+    /// As the path names it, such as `eviction`.
+    pub name: String,
+    /// Group, version and kind of what is sent to it, or answered.
+    pub group_version_kind: (String, String, String),
+    /// What can be done with it: `create`, `get`, `update`, `patch`, `delete`. With none, every
+    /// method goes to it, and discovery lists none.
+    pub verbs: Vec<String>,
 }
 
 /// Where the numbers of `scale` stand in an object, as paths such as `.spec.replicas`: `scale` of a

@@ -28,7 +28,9 @@ mod typed;
 pub mod validation;
 
 pub use continue_token::ContinueToken;
-pub use definition::{PrinterColumn, ResourceDefinition, ResourceNames, ScalePaths, Scope};
+pub use definition::{
+    PrinterColumn, ResourceDefinition, ResourceNames, ScalePaths, Scope, SubresourceDefinition,
+};
 pub use field::{FieldError, FieldErrorKind};
 pub use list_options::{ListOptions, ResourceVersionMatch};
 pub use object::Object;

@@ -247,6 +247,7 @@ mod tests {
             schema: Schema::parse(json!({"type": "object"})).unwrap(),
             status_subresource: false,
             scale: None,
+            subresources: Vec::new(),
             selectable_fields: Vec::new(),
             columns: vec![
                 column("Source", "string", ".spec.source"),

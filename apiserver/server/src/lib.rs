@@ -39,6 +39,7 @@ mod response;
 mod server;
 pub mod serving;
 pub mod standalone;
+pub mod subresource;
 #[cfg(test)]
 mod testing;
 pub mod transport;

@@ -26,6 +26,7 @@ use crate::{
     registry::{SchemaOnly, Store, Strategy},
     request::{RequestInfo, UserInfo},
     response::{self, Body},
+    subresource::CustomSubresource,
     transport::Connection,
 };
 
@@ -39,6 +40,8 @@ pub struct Resource {
     pub definition: ResourceDefinition,
     /// Its hooks.
     pub strategy: Arc<dyn Strategy>,
+    /// Who answers the subresources of the definition, by name.
+    pub subresources: BTreeMap<String, Arc<dyn CustomSubresource>>,
 }
 
 impl From<ResourceDefinition> for Resource {
@@ -46,14 +49,22 @@ impl From<ResourceDefinition> for Resource {
         Self {
             definition,
             strategy: Arc::new(SchemaOnly),
+            subresources: BTreeMap::new(),
         }
     }
+}
+
+/// A resource while it is served.
+#[derive(Debug)]
+struct Served {
+    store: Arc<Store>,
+    subresources: BTreeMap<String, Arc<dyn CustomSubresource>>,
 }
 
 /// Everything that answers requests.
 #[derive(Debug)]
 pub struct ApiServer {
-    stores: BTreeMap<(String, String, String), Arc<Store>>,
+    stores: BTreeMap<(String, String, String), Served>,
     discovery: Discovery,
     openapi: OpenApi,
     health: Health,
@@ -84,8 +95,10 @@ impl ApiServer {
         for Resource {
             definition,
             strategy,
+            subresources,
         } in resources
         {
+            check_subresources(&definition, &subresources)?;
             let resource = definition.group_resource();
             let key = (
                 resource.group.clone(),
@@ -109,7 +122,11 @@ impl ApiServer {
                     Err("not loaded yet".to_owned())
                 }
             });
-            stores.insert(key, store);
+            let served = Served {
+                store,
+                subresources,
+            };
+            stores.insert(key, served);
         }
         let limits = Limits::default();
         Ok(Self {
@@ -126,6 +143,11 @@ impl ApiServer {
 
     /// A resource by group, version and plural.
     pub fn store(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Store>> {
+        self.served(group, version, plural)
+            .map(|served| &served.store)
+    }
+
+    fn served(&self, group: &str, version: &str, plural: &str) -> Option<&Served> {
         self.stores
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
@@ -196,8 +218,11 @@ impl ApiServer {
         let Some(resource) = &info.resource else {
             return self.answer_path(info, &headers);
         };
-        let store = self
-            .store(&resource.group, &resource.version, &resource.resource)
+        let Served {
+            store,
+            subresources,
+        } = self
+            .served(&resource.group, &resource.version, &resource.resource)
             .ok_or_else(ApiError::path_not_found)?;
         let representation = if info.is_long_running() {
             negotiation::watch_representation(&headers)?
@@ -212,6 +237,7 @@ impl ApiServer {
             user: &user,
             authorizer: &*self.authorizer,
             representation,
+            subresources,
             shutdown: &self.shutdown,
         };
         call.answer(body, place).await
@@ -256,6 +282,36 @@ impl ApiServer {
                 "Timeout: request did not complete within the allotted timeout",
             )),
         }
+    }
+}
+
+/// Every subresource that is promised has somebody who answers it, and the other way round.
+fn check_subresources(
+    definition: &ResourceDefinition,
+    handlers: &BTreeMap<String, Arc<dyn CustomSubresource>>,
+) -> Result<(), String> {
+    let defined: Vec<&str> = definition
+        .subresources
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
+    let problem =
+        |name: &str, what: &str| Err(format!("{}/{name}: {what}", definition.group_resource()));
+    if let Some(name) = defined
+        .iter()
+        .find(|name| matches!(**name, "status" | "scale"))
+    {
+        return problem(name, "this subresource is the library's own");
+    }
+    if let Some(name) = defined.iter().find(|name| !handlers.contains_key(**name)) {
+        return problem(name, "nobody answers this subresource");
+    }
+    match handlers
+        .keys()
+        .find(|name| !defined.contains(&name.as_str()))
+    {
+        Some(name) => problem(name, "this subresource is not in the definition"),
+        None => Ok(()),
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn thing_definition() -> ResourceDefinition {
         .unwrap(),
         status_subresource: true,
         scale: None,
+        subresources: Vec::new(),
         selectable_fields: Vec::new(),
         columns: vec![PrinterColumn {
             name: "Size".to_owned(),

@@ -66,6 +66,7 @@ impl Server {
             schema: Schema::parse(schema).unwrap(),
             status_subresource: true,
             scale: None,
+            subresources: Vec::new(),
             selectable_fields: Vec::new(),
             columns: Vec::new(),
         };

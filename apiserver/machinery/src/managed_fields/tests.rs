@@ -44,6 +44,7 @@ fn field_manager() -> FieldManager {
         schema: Schema::parse(schema).unwrap(),
         status_subresource: true,
         scale: None,
+        subresources: Vec::new(),
         selectable_fields: Vec::new(),
         columns: Vec::new(),
     })

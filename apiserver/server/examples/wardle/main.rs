@@ -122,6 +122,7 @@ fn definition(
         schema: Schema::parse(schema)?,
         status_subresource: false,
         scale: None,
+        subresources: Vec::new(),
         selectable_fields: Vec::new(),
         columns: Vec::new(),
     };

@@ -50,6 +50,14 @@ fn resource(definition: &ResourceDefinition) -> Value {
         subresources
             .push(json!({ "subresource": "scale", "responseKind": kind, "verbs": STATUS_VERBS }));
     }
+    for subresource in &definition.subresources {
+        let (group, version, kind) = &subresource.group_version_kind;
+        let kind = json!({ "group": group, "version": version, "kind": kind });
+        subresources.push(json!({
+            "subresource": subresource.name, "responseKind": kind,
+            "acceptedTypes": [kind], "verbs": subresource.verbs,
+        }));
+    }
     if !subresources.is_empty() {
         resource["subresources"] = json!(subresources);
     }

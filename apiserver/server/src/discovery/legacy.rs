@@ -64,5 +64,13 @@ fn resources(definition: &ResourceDefinition) -> Vec<Value> {
             "verbs": STATUS_VERBS,
         }));
     }
+    for subresource in &definition.subresources {
+        let (group, version, kind) = &subresource.group_version_kind;
+        resources.push(json!({
+            "name": format!("{}/{}", names.plural, subresource.name), "singularName": "",
+            "namespaced": namespaced, "group": group, "version": version, "kind": kind,
+            "verbs": subresource.verbs,
+        }));
+    }
     resources
 }

@@ -10,7 +10,7 @@ mod scale;
 mod watch;
 mod write;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use apimachinery::{ApiError, StatusReason, table::IncludeObject};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -26,6 +26,7 @@ use crate::{
     registry::{Store, Subresource},
     request::{RequestInfo, ResourceRequest, UserInfo},
     response::{self, Body},
+    subresource::{CustomSubresource, SubresourceRequest},
 };
 
 /// One request for a resource that exists.
@@ -37,6 +38,7 @@ pub(crate) struct Call<'a> {
     pub(crate) user: &'a UserInfo,
     pub(crate) authorizer: &'a dyn Authorizer,
     pub(crate) representation: Representation,
+    pub(crate) subresources: &'a BTreeMap<String, Arc<dyn CustomSubresource>>,
     pub(crate) shutdown: &'a CancellationToken,
 }
 
@@ -47,8 +49,12 @@ impl Call<'_> {
         body: Incoming,
         place: Place,
     ) -> Result<Response<Body>, ApiError> {
-        let subresource = self.subresource()?;
         let verb = self.info.verb.as_str();
+        if let Some(handler) = self.subresources.get(&self.resource.subresource) {
+            self.check_scope(verb)?;
+            return self.custom(&**handler, body).await;
+        }
+        let subresource = self.subresource()?;
         self.check_scope(verb)?;
         match (verb, subresource) {
             ("get", Subresource::Scale) => self.get_scale().await,
@@ -65,9 +71,42 @@ impl Call<'_> {
         }
     }
 
+    /// Lets the kind answer for a subresource of its own.
+    async fn custom(
+        &self,
+        handler: &dyn CustomSubresource,
+        body: Incoming,
+    ) -> Result<Response<Body>, ApiError> {
+        let (verb, resource) = (self.info.verb.as_str(), self.resource);
+        let mut definitions = self.store.definition().subresources.iter();
+        let definition = definitions.find(|s| s.name == resource.subresource);
+        let verbs = definition.map_or(&[][..], |definition| &definition.verbs);
+        if !verbs.is_empty() && !verbs.iter().any(|known| known == verb) {
+            return Err(ApiError::method_not_supported(self.store.resource(), verb));
+        }
+        let request = SubresourceRequest {
+            store: self.store,
+            verb,
+            namespace: &resource.namespace,
+            name: &resource.name,
+            path_tail: &resource.path_tail,
+            query: &self.info.query,
+            user: self.user,
+            headers: self.headers,
+            body: decode::read(body).await?,
+        };
+        let answer = handler.answer(request).await?;
+        Ok(answer.into_response())
+    }
+
     fn subresource(&self) -> Result<Subresource, ApiError> {
         let definition = self.store.definition();
+        let has_tail = !self.resource.path_tail.is_empty();
         match self.resource.subresource.as_str() {
+            _ if has_tail => Err(ApiError::not_found(
+                self.store.resource(),
+                &self.resource.name,
+            )),
             "" => Ok(Subresource::None),
             "status" if definition.status_subresource => Ok(Subresource::Status),
             "scale" if definition.scale.is_some() => Ok(Subresource::Scale),

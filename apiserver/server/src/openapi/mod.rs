@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 
 use apimachinery::{ApiError, ResourceDefinition};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    DeleteOptions, ListMeta, ObjectMeta, Patch, Status,
+use k8s_openapi::{
+    api::autoscaling::v1::Scale,
+    apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, ObjectMeta, Patch, Status},
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -115,7 +116,7 @@ fn moved(path: &str, hash: &str) -> Response<Body> {
 }
 
 fn document(definitions: &[&ResourceDefinition]) -> Value {
-    let mut schemas = meta_schemas();
+    let mut schemas = meta_schemas(definitions.iter().any(|d| d.scale.is_some()));
     let mut all_paths = Map::new();
     for definition in definitions {
         schemas.extend(schemas_of(definition));
@@ -130,13 +131,16 @@ fn document(definitions: &[&ResourceDefinition]) -> Value {
 }
 
 /// The schemas of the Kubernetes types that every kind refers to.
-fn meta_schemas() -> Map<String, Value> {
+fn meta_schemas(with_scale: bool) -> Map<String, Value> {
     let mut generator = SchemaSettings::openapi3().into_generator();
     generator.subschema_for::<ObjectMeta>();
     generator.subschema_for::<ListMeta>();
     generator.subschema_for::<DeleteOptions>();
     generator.subschema_for::<Status>();
     generator.subschema_for::<Patch>();
+    if with_scale {
+        generator.subschema_for::<Scale>();
+    }
     generator.take_definitions(true)
 }
 

@@ -1,6 +1,6 @@
 //! The operations of a resource.
 
-use apimachinery::ResourceDefinition;
+use apimachinery::{ResourceDefinition, SubresourceDefinition};
 use serde_json::{Map, Value, json};
 
 use super::{COMPONENTS, META, component};
@@ -14,6 +14,15 @@ const WRITE: [(&str, &str); 3] = [
         "What to do about unknown fields: Ignore, Warn or Strict.",
     ),
 ];
+/// Query parameters of patches.
+const PATCH: [(&str, &str); 4] = [
+    WRITE[0],
+    WRITE[1],
+    WRITE[2],
+    ("force", "An apply takes fields that others own."),
+];
+/// What `scale` reads and writes.
+const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 /// Query parameters of lists and watches.
 const LIST: [(&str, &str); 10] = [
     (
@@ -56,7 +65,14 @@ pub(super) fn paths(definition: &ResourceDefinition) -> Vec<(String, Value)> {
         (format!("{base}/{plural}"), Vec::new())
     };
     let named: Vec<&str> = path_parameters.iter().copied().chain(["name"]).collect();
-    let operations = Operations { definition };
+    let operations = Operations {
+        subject: reference(&component(definition, &definition.names.kind)),
+        kind: json!({
+            "group": definition.group, "version": definition.version,
+            "kind": definition.names.kind,
+        }),
+        definition,
+    };
     let mut paths = vec![
         (collection.clone(), operations.collection(&path_parameters)),
         (
@@ -70,6 +86,29 @@ pub(super) fn paths(definition: &ResourceDefinition) -> Vec<(String, Value)> {
             operations.object(&named, "Status"),
         ));
     }
+    if definition.scale.is_some() {
+        let scale = Operations {
+            subject: reference(SCALE),
+            kind: json!({ "group": "autoscaling", "version": "v1", "kind": "Scale" }),
+            definition,
+        };
+        paths.push((
+            format!("{collection}/{{name}}/scale"),
+            scale.object(&named, "Scale"),
+        ));
+    }
+    for subresource in &definition.subresources {
+        let (group, version, kind) = &subresource.group_version_kind;
+        let custom = Operations {
+            subject: json!({ "type": "object" }),
+            kind: json!({ "group": group, "version": version, "kind": kind }),
+            definition,
+        };
+        paths.push((
+            format!("{collection}/{{name}}/{}", subresource.name),
+            custom.custom(&named, subresource),
+        ));
+    }
     if definition.is_namespaced() {
         paths.push((format!("{base}/{plural}"), operations.all_namespaces()));
     }
@@ -78,6 +117,10 @@ pub(super) fn paths(definition: &ResourceDefinition) -> Vec<(String, Value)> {
 
 struct Operations<'a> {
     definition: &'a ResourceDefinition,
+    /// The schema of what is read and written.
+    subject: Value,
+    /// Its group, version and kind.
+    kind: Value,
 }
 
 impl Operations<'_> {
@@ -106,7 +149,7 @@ impl Operations<'_> {
             "parameters": in_path(path_parameters),
             "get": self.operation("get", "read", suffix, &[], None, self.reference()),
             "put": self.operation("put", "replace", suffix, &WRITE, Some(self.body()), self.reference()),
-            "patch": self.operation("patch", "patch", suffix, &WRITE, Some(patch()), self.reference()),
+            "patch": self.operation("patch", "patch", suffix, &PATCH, Some(patch()), self.reference()),
         });
         if suffix.is_empty() {
             operations["delete"] = self.operation(
@@ -117,6 +160,24 @@ impl Operations<'_> {
                 Some(delete_options()),
                 meta("Status"),
             );
+        }
+        operations
+    }
+
+    fn custom(&self, path_parameters: &[&str], subresource: &SubresourceDefinition) -> Value {
+        let mut operations = json!({ "parameters": in_path(path_parameters) });
+        for (verb, method, word) in [
+            ("get", "get", "read"),
+            ("create", "post", "create"),
+            ("update", "put", "replace"),
+            ("patch", "patch", "patch"),
+            ("delete", "delete", "delete"),
+        ] {
+            if subresource.verbs.iter().any(|known| known == verb) {
+                let body = (method == "post" || method == "put").then(|| self.body());
+                let (suffix, answer) = (title(&subresource.name), self.reference());
+                operations[method] = self.operation(method, word, &suffix, &[], body, answer);
+            }
         }
         operations
     }
@@ -135,11 +196,6 @@ impl Operations<'_> {
             "Namespaced"
         } else {
             ""
-        };
-        let title = |text: &str| {
-            let mut chars = text.chars().filter(char::is_ascii_alphanumeric);
-            let first = chars.next().map(|c| c.to_ascii_uppercase());
-            first.into_iter().chain(chars).collect::<String>()
         };
         let group = d.group.split('.').map(title).collect::<String>();
         let id = format!(
@@ -170,13 +226,13 @@ impl Operations<'_> {
         });
         operation.insert("responses".to_owned(), answers);
         operation.insert("x-kubernetes-action".to_owned(), json!(action));
-        let kind = json!({ "group": d.group, "version": d.version, "kind": d.names.kind });
+        let kind = self.kind.clone();
         operation.insert("x-kubernetes-group-version-kind".to_owned(), kind);
         Value::Object(operation)
     }
 
     fn reference(&self) -> Value {
-        reference(&component(self.definition, &self.definition.names.kind))
+        self.subject.clone()
     }
 
     fn list_reference(&self) -> Value {
@@ -189,6 +245,13 @@ impl Operations<'_> {
     fn body(&self) -> Value {
         json!({ "required": true, "content": { "application/json": { "schema": self.reference() } } })
     }
+}
+
+/// A word as a part of an operation's name.
+fn title(text: &str) -> String {
+    let mut chars = text.chars().filter(char::is_ascii_alphanumeric);
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
 }
 
 fn reference(name: &str) -> Value {
@@ -207,6 +270,7 @@ fn patch() -> Value {
     json!({ "required": true, "content": {
         "application/json-patch+json": { "schema": meta("Patch") },
         "application/merge-patch+json": { "schema": meta("Patch") },
+        "application/apply-patch+yaml": { "schema": meta("Patch") },
     } })
 }
 
@@ -218,7 +282,11 @@ fn in_path(names: &[&str]) -> Value {
 fn in_query(parameters: &[(&str, &str)]) -> Value {
     let parameter = |(name, description): &(&str, &str)| {
         let value_type = match *name {
-            "watch" | "allowWatchBookmarks" | "sendInitialEvents" | "orphanDependents" => "boolean",
+            "watch"
+            | "allowWatchBookmarks"
+            | "sendInitialEvents"
+            | "orphanDependents"
+            | "force" => "boolean",
             "limit" | "timeoutSeconds" | "gracePeriodSeconds" => "integer",
             _ => "string",
         };

@@ -44,6 +44,8 @@ pub struct ResourceRequest {
     pub name: String,
     /// Subresource such as `status`; empty for the object itself.
     pub subresource: String,
+    /// What follows the subresource in the path, without the slash between.
+    pub path_tail: String,
 }
 
 impl RequestInfo {
@@ -165,10 +167,10 @@ fn parse_resource(segments: &[String]) -> Option<(ResourceRequest, bool)> {
         rest => (String::new(), rest),
     };
     let (resource, rest) = rest.split_first()?;
-    let (name, subresource) = match rest {
-        [] => (String::new(), String::new()),
-        [name, subresource @ ..] => (name.clone(), subresource.join("/")),
-    };
+    let mut rest = rest.iter();
+    let mut next = || rest.next().cloned().unwrap_or_default();
+    let (name, subresource) = (next(), next());
+    let tail: Vec<&str> = rest.map(String::as_str).collect();
     let request = ResourceRequest {
         group: group.clone(),
         version: version.clone(),
@@ -176,6 +178,7 @@ fn parse_resource(segments: &[String]) -> Option<(ResourceRequest, bool)> {
         resource: resource.clone(),
         name,
         subresource,
+        path_tail: tail.join("/"),
     };
     Some((request, is_deprecated_watch))
 }

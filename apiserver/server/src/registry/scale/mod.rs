@@ -295,6 +295,7 @@ fn printed() -> Result<ResourceDefinition, String> {
         schema: Schema::parse(json!({ "type": "object" }))?,
         status_subresource: false,
         scale: None,
+        subresources: Vec::new(),
         selectable_fields: Vec::new(),
         columns: vec![
             column(
