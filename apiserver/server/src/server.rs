@@ -6,6 +6,7 @@ use apimachinery::{ApiError, ResourceDefinition, StatusReason};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use jiff::SignedDuration;
 use serde_json::json;
 use storage::Storage;
 use tokio::time::Instant;
@@ -275,7 +276,7 @@ impl ApiServer {
         if info.is_long_running() {
             return answer.await;
         }
-        match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+        match tokio::time::timeout(timeout(info)?, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(ApiError::new(
                 StatusReason::Timeout,
@@ -283,6 +284,23 @@ impl ApiServer {
             )),
         }
     }
+}
+
+/// How long a request may take: what the client asks for, if that is less than the longest.
+fn timeout(info: &RequestInfo) -> Result<Duration, ApiError> {
+    let asked = info.parameter("timeout").filter(|text| !text.is_empty());
+    let Some(text) = asked else {
+        return Ok(REQUEST_TIMEOUT);
+    };
+    let asked: SignedDuration = text.parse().map_err(|e| {
+        ApiError::bad_request(format!(
+            "invalid timeout specified in the request URL - {text:?}: {e}"
+        ))
+    })?;
+    let asked = Duration::try_from(asked)
+        .ok()
+        .filter(|asked| !asked.is_zero());
+    Ok(asked.map_or(REQUEST_TIMEOUT, |asked| asked.min(REQUEST_TIMEOUT)))
 }
 
 /// Every subresource that is promised has somebody who answers it, and the other way round.
@@ -356,4 +374,30 @@ fn version() -> serde_json::Value {
         "buildDate": "", "goVersion": "", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// V15: a client can ask for less time, never for more, and is told what is no time.
+    #[rstest]
+    #[case("", Some(60_000))]
+    #[case("timeout=10s", Some(10_000))]
+    #[case("timeout=1m30s", Some(60_000))]
+    #[case("timeout=500ms", Some(500))]
+    #[case("timeout=0s", Some(60_000))]
+    #[case("timeout=-1s", Some(60_000))]
+    #[case("timeout=10", None)]
+    #[case("timeout=soon", None)]
+    fn a_client_can_ask_for_less_time(#[case] query: &str, #[case] expected: Option<u64>) {
+        let info = RequestInfo::parse(&Method::GET, "/apis/g/v/rs", Some(query));
+        let found = timeout(&info);
+        assert_eq!(
+            found.map_err(|e| e.code()).ok(),
+            expected.map(Duration::from_millis)
+        );
+    }
 }
