@@ -65,6 +65,11 @@ impl Owner {
         format!("extensionapi:{}:auth-delegator", self.name)
     }
 
+    /// The binding that lets the server look up the namespaces that objects are created in.
+    pub fn namespace_reader(&self) -> String {
+        format!("extensionapi:{}:namespace-reader", self.name)
+    }
+
     /// The binding in kube-system that lets the server read whom to trust as front proxy.
     pub fn auth_reader(&self) -> String {
         format!("extensionapi:{}:auth-reader", self.name)

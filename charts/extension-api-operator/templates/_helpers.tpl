@@ -34,6 +34,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.operands.namespaces | default (list .Release.Namespace) | toJson -}}
 {{- end -}}
 
+{{/* The ClusterRole that the operator binds to every server's account. */}}
+{{- define "extension-api-operator.namespaceReader" -}}
+{{- include "extension-api-operator.fullname" . }}-namespace-reader
+{{- end -}}
+
 {{- define "extension-api-operator.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -151,6 +151,11 @@ impl Fixture {
                 format!("extensionapi:{name}:auth-delegator"),
             ),
             child(
+                ApiResource::erase::<ClusterRoleBinding>(&()),
+                None,
+                format!("extensionapi:{name}:namespace-reader"),
+            ),
+            child(
                 ApiResource::erase::<RoleBinding>(&()),
                 Some("kube-system"),
                 format!("extensionapi:{name}:auth-reader"),

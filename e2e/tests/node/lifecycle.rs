@@ -27,7 +27,7 @@ async fn deleting_any_child_brings_it_back() -> Result<()> {
     let (cluster, _guard) = exclusive().await?;
     let owner = owner_uid(&cluster).await?;
     let children = children(&cluster, &owner).await?;
-    assert!(children.len() >= 8, "too few children: {children:?}");
+    assert!(children.len() >= 9, "too few children: {children:?}");
     for (place, child) in &children {
         let uid = async || {
             let path = "jsonpath={.metadata.uid}";

@@ -8,7 +8,11 @@
 use std::{fmt::Debug, net::SocketAddr};
 
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Secret},
+    api::{
+        apps::v1::Deployment,
+        core::v1::Secret,
+        rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef},
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
@@ -72,6 +76,7 @@ pub(super) async fn apply(
     let Children {
         service_account,
         auth_delegator,
+        namespace_reader,
         auth_reader,
         ca_secret,
         serving_secret,
@@ -87,16 +92,19 @@ pub(super) async fn apply(
     writer
         .apply(&accounts, service_account, world.service_account.as_ref())
         .await?;
+    let bindings = Api::<ClusterRoleBinding>::all(client.clone());
+    for (wanted, live) in [
+        (auth_delegator, &world.auth_delegator),
+        (namespace_reader, &world.namespace_reader),
+    ] {
+        writer
+            .bind(&bindings, wanted, live.as_ref(), |it| &it.role_ref)
+            .await?;
+    }
+    let bindings = Api::<RoleBinding>::namespaced(client.clone(), KUBE_SYSTEM);
+    let live = world.auth_reader.as_ref();
     writer
-        .apply(
-            &Api::all(client.clone()),
-            auth_delegator,
-            world.auth_delegator.as_ref(),
-        )
-        .await?;
-    let bindings = Api::namespaced(client.clone(), KUBE_SYSTEM);
-    writer
-        .apply(&bindings, auth_reader, world.auth_reader.as_ref())
+        .bind(&bindings, auth_reader, live, |it| &it.role_ref)
         .await?;
 
     let authorities = Api::namespaced(client.clone(), &context.config.operator_namespace);
@@ -331,6 +339,28 @@ impl Writer<'_> {
             }
             live => Ok(live),
         }
+    }
+
+    /// Applies a binding. Its role cannot be changed, so one to another role has to go first, such
+    /// as that of a release of another name.
+    async fn bind<K>(
+        &self,
+        api: &Api<K>,
+        wanted: K,
+        live: Option<&K>,
+        role: impl Fn(&K) -> &RoleRef,
+    ) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let live = match live {
+            Some(other) if role(other) != role(&wanted) => {
+                self.delete(api, other.meta()).await?;
+                None
+            }
+            live => live,
+        };
+        self.apply(api, wanted, live).await
     }
 
     /// Deletes the very object that was seen, not one that has taken its name since.

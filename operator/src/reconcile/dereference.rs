@@ -90,6 +90,8 @@ pub(super) struct World {
     pub service_account: Option<ServiceAccount>,
     /// The binding to `system:auth-delegator`.
     pub auth_delegator: Option<ClusterRoleBinding>,
+    /// The binding that lets the server read namespaces.
+    pub namespace_reader: Option<ClusterRoleBinding>,
     /// The binding in kube-system.
     pub auth_reader: Option<RoleBinding>,
     /// The server.
@@ -127,6 +129,7 @@ impl World {
             serving_secret,
             service_account,
             auth_delegator,
+            namespace_reader,
             auth_reader,
             deployment,
             service,
@@ -147,6 +150,9 @@ impl World {
                 .as_ref()
                 .map(|object| ("ServiceAccount", &object.metadata)),
             auth_delegator
+                .as_ref()
+                .map(|object| ("ClusterRoleBinding", &object.metadata)),
+            namespace_reader
                 .as_ref()
                 .map(|object| ("ClusterRoleBinding", &object.metadata)),
             auth_reader
@@ -187,6 +193,10 @@ pub(super) async fn dereference(
                 owner.auth_delegator()
             ),
             read(
+                Api::<ClusterRoleBinding>::all(client.clone()),
+                owner.namespace_reader()
+            ),
+            read(
                 Api::<RoleBinding>::namespaced(client.clone(), KUBE_SYSTEM),
                 owner.auth_reader()
             ),
@@ -196,6 +206,7 @@ pub(super) async fn dereference(
     (
         world.ca_secret,
         world.auth_delegator,
+        world.namespace_reader,
         world.auth_reader,
         world.api_services,
     ) = cluster_wide.await?;

@@ -129,6 +129,12 @@ fn remaining(world: &World, owner: &Owner) -> Remaining {
             + ours(world.auth_delegator.as_ref().map(|object| &object.metadata))
             + ours(
                 world
+                    .namespace_reader
+                    .as_ref()
+                    .map(|object| &object.metadata),
+            )
+            + ours(
+                world
                     .service_account
                     .as_ref()
                     .map(|object| &object.metadata),
@@ -181,8 +187,11 @@ async fn delete(
                 let api = Api::<RoleBinding>::namespaced(client.clone(), KUBE_SYSTEM);
                 writer.delete_owned(&api, owner, &object.metadata).await?;
             }
-            if let Some(object) = &world.auth_delegator {
-                let api = Api::<ClusterRoleBinding>::all(client.clone());
+            let api = Api::<ClusterRoleBinding>::all(client.clone());
+            for object in [&world.auth_delegator, &world.namespace_reader]
+                .into_iter()
+                .flatten()
+            {
                 writer.delete_owned(&api, owner, &object.metadata).await?;
             }
             if let Some(object) = &world.service_account {
@@ -224,7 +233,7 @@ mod tests {
             workload: 2,
             pods: 3,
             secrets: 2,
-            access: 3,
+            access: 4,
         }
     }
 

@@ -1,12 +1,16 @@
-//! Who the server runs as, and the two rights that every extension API server needs: to ask the
-//! API server about callers, and to read whom to trust as front proxy.
+//! Who the server runs as, and the three rights that every extension API server needs: to ask the
+//! API server about callers, to read whom to trust as front proxy, and to read namespaces, because
+//! nothing may be created in one that is not there or on its way out.
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
     rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject},
 };
 
-use crate::names::{KUBE_SYSTEM, Owner};
+use crate::{
+    args::Config,
+    names::{KUBE_SYSTEM, Owner},
+};
 
 const COMPONENT: &str = "access";
 
@@ -21,6 +25,15 @@ pub(super) fn auth_delegator(owner: &Owner) -> ClusterRoleBinding {
     ClusterRoleBinding {
         metadata: owner.cluster_metadata(owner.auth_delegator(), COMPONENT),
         role_ref: role("ClusterRole", "system:auth-delegator"),
+        subjects: Some(vec![subject(owner)]),
+    }
+}
+
+/// Kubernetes has no role of its own for this one, so the chart brings it.
+pub(super) fn namespace_reader(owner: &Owner, config: &Config) -> ClusterRoleBinding {
+    ClusterRoleBinding {
+        metadata: owner.cluster_metadata(owner.namespace_reader(), COMPONENT),
+        role_ref: role("ClusterRole", &config.namespace_reader_role),
         subjects: Some(vec![subject(owner)]),
     }
 }

@@ -2,7 +2,7 @@
 
 use crds::{ExtensionAPI, ExtensionApiSpec};
 use k8s_openapi::{
-    api::core::v1::Service,
+    api::{core::v1::Service, rbac::v1::ClusterRoleBinding},
     kube_aggregator::pkg::apis::apiregistration::v1::{
         APIService, APIServiceSpec, ServiceReference,
     },
@@ -36,6 +36,7 @@ fn check(api: &ExtensionAPI, world: &World) -> Result<super::Plan, Refusal> {
         server_image_pull_policy: "Never".into(),
         operator_namespace: "operators".into(),
         operand_namespaces: vec!["apps".into()],
+        namespace_reader_role: "r".into(),
         cluster_domain: "example.org".into(),
     };
     validate(api, &Owner::of(api).unwrap(), world, &config)
@@ -189,4 +190,22 @@ fn a_child_name_that_is_taken_is_a_conflict() {
     let refusal = check(&api(), &world).unwrap_err();
     assert_eq!((refusal.reason, refusal.is_conflict), ("NameTaken", true));
     assert!(refusal.message.contains("Service records"));
+}
+
+/// A deleted namesake's binding would give its account the right, not this one's.
+#[test]
+fn a_binding_of_a_namesake_is_a_conflict() {
+    let (name, component) = (owner("u2").namespace_reader(), "access");
+    let binding = ClusterRoleBinding {
+        metadata: owner("u2").cluster_metadata(name, component),
+        ..ClusterRoleBinding::default()
+    };
+    let world = World {
+        namespace_reader: Some(binding),
+        ..World::default()
+    };
+    let refusal = check(&api(), &world).unwrap_err();
+    assert_eq!((refusal.reason, refusal.is_conflict), ("NameTaken", true));
+    let named = "ClusterRoleBinding extensionapi:records:namespace-reader";
+    assert!(refusal.message.contains(named), "{}", refusal.message);
 }
