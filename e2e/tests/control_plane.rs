@@ -29,12 +29,16 @@ mod informers;
 mod local_server;
 #[path = "control_plane/merging.rs"]
 mod merging;
+#[path = "control_plane/namespaces.rs"]
+mod namespaces;
 #[path = "control_plane/operator.rs"]
 mod operator;
 #[path = "support/program.rs"]
 mod program;
 #[path = "control_plane/records.rs"]
 mod records;
+#[path = "control_plane/rights.rs"]
+mod rights;
 #[path = "control_plane/server.rs"]
 mod server;
 #[path = "control_plane/stopping.rs"]

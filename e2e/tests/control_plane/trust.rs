@@ -24,7 +24,8 @@ use super::{
 
 /// A watch that was refused is tried again with growing pauses.
 const TRUSTED_WITHIN: Duration = Duration::from_mins(1);
-const MASTER: [(&str, &str); 2] = [
+/// An administrator, as the aggregator names one.
+pub(crate) const MASTER: [(&str, &str); 2] = [
     ("X-Remote-User", "system:admin"),
     ("X-Remote-Group", "system:masters"),
 ];
