@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::{
     extension_api::unique,
+    local_server::{LocalServer, get},
     records::{self, record, records},
-    server::{LocalServer, get, shared},
+    server::shared,
     trust::{MASTER, account_kubeconfig, front_proxy_client},
 };
 
