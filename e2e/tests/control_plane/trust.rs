@@ -95,10 +95,11 @@ async fn a_server_is_ready_once_it_may_read_whom_to_trust() -> Result<()> {
             .then_some(())
     });
     refused.await?;
-    assert_eq!(
-        server.anonymous_status("/readyz").await?,
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
+    // That may be before it listens.
+    let answers = cluster.wait_for("the server to answer", TRUSTED_WITHIN, async || {
+        server.anonymous_status("/readyz").await.ok()
+    });
+    assert_eq!(answers.await?, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(server.anonymous_status("/livez").await?, StatusCode::OK);
     let proxy = server.direct(front_proxy_client(&cluster)?).await?;
     let path = records::path("default");
