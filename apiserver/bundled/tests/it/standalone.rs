@@ -202,6 +202,21 @@ async fn a_watch_goes_on_where_the_list_ended() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// W2: an answer of 410 would leave kube's watchers asking for the same version for ever.
+#[tokio::test]
+async fn a_watch_from_a_forgotten_version_is_one_event_with_410() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let target = format!("{DEFAULT}?watch=true&resourceVersion=1");
+    let answer = get(&server.admin().await?, &target).await?;
+    assert_eq!(answer.code, 200);
+    let event = answer.json();
+    assert_eq!(
+        (&event["type"], &event["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+    Ok(())
+}
+
 /// W7: a timeout beyond all reason is a long watch, not a failure.
 #[tokio::test]
 async fn a_watch_with_an_absurd_timeout_begins() -> anyhow::Result<()> {
