@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::{
     extension_api::SOON,
+    local_server::client,
     program::{Program, free_port},
-    server::client,
 };
 
 pub(crate) const GROUP: &str = "wardle.example.com";
