@@ -163,14 +163,31 @@ func newFollowers(config *rest.Config, followed schema.GroupVersionResource, nam
 		return metadatainformer.NewFilteredMetadataInformer(partial, followed, "", 0, cache.Indexers{}, tweak).Informer()
 	}
 	all := labels.Everything()
-	return []*follower{
+	followers := []*follower{
 		{name: "typed", informer: typed, selector: all},
 		{name: "dynamic", informer: dynamicInformer("", nil), selector: all},
 		{name: "dynamic, one namespace", informer: dynamicInformer(namespace, nil), namespace: namespace, selector: all},
 		{name: "dynamic, by label", informer: dynamicInformer("", restrict), selector: selected},
 		{name: "metadata", informer: metadataInformer(nil), selector: all},
 		{name: "metadata, by label", informer: metadataInformer(restrict), selector: selected},
-	}, nil
+	}
+	for _, f := range followers {
+		err = errors.Join(err, f.informer.SetTransform(withoutKind))
+	}
+	return followers, err
+}
+
+// withoutKind evens out what decoding into types leaves of a kind: nothing in events, and in lists what
+// each item says, which custom resources' do in JSON. client-go's own check of streaming lists compares
+// the two.
+func withoutKind(object any) (any, error) {
+	switch object := object.(type) {
+	case *flunder:
+		object.TypeMeta = metav1.TypeMeta{}
+	case *metav1.PartialObjectMetadata:
+		object.TypeMeta = metav1.TypeMeta{}
+	}
+	return object, nil
 }
 
 func (f *follower) handler() cache.ResourceEventHandler {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -10,12 +11,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/cel/common"
 	"k8s.io/apiserver/pkg/cel/openapi"
 	"k8s.io/apiserver/pkg/cel/openapi/resolver"
@@ -29,7 +32,7 @@ import (
 
 // checkOpenAPI reads version 2 of an extension API server from a file, since the aggregator passes on
 // only what it has made of it, and everything else through the aggregator.
-func checkOpenAPI(_ context.Context, args []string) error {
+func checkOpenAPI(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("openapi", flag.ExitOnError)
 	kubeconfig := flags.String("kubeconfig", os.Getenv("KUBECONFIG"), "of the cluster")
 	group := flags.String("group", "", "API group of the server")
@@ -46,11 +49,11 @@ func checkOpenAPI(_ context.Context, args []string) error {
 		return err
 	}
 	served := schema.GroupVersion{Group: *group, Version: *version}
-	merged, err := mergeV2(client, *v2, served)
+	merged, err := mergeV2(ctx, client, *v2, served)
 	if err != nil {
 		return fmt.Errorf("OpenAPI v2: %w", err)
 	}
-	kinds, err := loadV3(client, served)
+	kinds, err := loadV3(ctx, client, served)
 	if err != nil {
 		return fmt.Errorf("OpenAPI v3: %w", err)
 	}
@@ -59,8 +62,8 @@ func checkOpenAPI(_ context.Context, args []string) error {
 }
 
 // mergeV2 does what kube-aggregator's controller does: k8s.io/kube-aggregator/pkg/controllers/openapi/aggregator.
-func mergeV2(client discovery.DiscoveryInterface, file string, served schema.GroupVersion) (string, error) {
-	theirs, err := client.RESTClient().Get().AbsPath("/openapi/v2").SetHeader("Accept", "application/json").DoRaw(context.Background())
+func mergeV2(ctx context.Context, client discovery.DiscoveryInterface, file string, served schema.GroupVersion) (string, error) {
+	theirs, err := client.RESTClient().Get().AbsPath("/openapi/v2").SetHeader("Accept", "application/json").DoRaw(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -76,11 +79,12 @@ func mergeV2(client discovery.DiscoveryInterface, file string, served schema.Gro
 		return "", err
 	}
 
-	// The cluster may have merged our document already: begin without it.
+	// The cluster may have merged our document already: begin without it. A path such as /apis/ would
+	// keep it as a prefix.
 	prefix := "/apis/" + served.String() + "/"
 	var others []string
 	for path := range cluster.Paths.Paths {
-		if !strings.HasPrefix(path, prefix) {
+		if !strings.HasPrefix(path, prefix) && !strings.HasPrefix(prefix, path) {
 			others = append(others, path)
 		}
 	}
@@ -100,6 +104,9 @@ func mergeV2(client discovery.DiscoveryInterface, file string, served schema.Gro
 			return "", fmt.Errorf("the path %s got lost in the merge", path)
 		}
 	}
+	if len(cluster.Definitions) == len(before) {
+		return "", fmt.Errorf("the merge brings no definition")
+	}
 	for name, definition := range before {
 		if !reflect.DeepEqual(withoutKinds(definition), withoutKinds(cluster.Definitions[name])) {
 			return "", fmt.Errorf("the merge changes kube-apiserver's definition %s", name)
@@ -108,13 +115,15 @@ func mergeV2(client discovery.DiscoveryInterface, file string, served schema.Gro
 	if err := referencesResolve(&cluster); err != nil {
 		return "", err
 	}
-	renamed := 0
+	var renamed []string
 	for name := range cluster.Definitions {
-		if _, ok := before[name]; !ok && ours.Definitions[name].Properties == nil {
-			renamed++
+		_, known := before[name]
+		if _, same := filtered.Definitions[name]; !known && !same {
+			renamed = append(renamed, name)
 		}
 	}
-	return fmt.Sprintf("%d of %d v2 paths merged, %d new definitions, %d of them renamed",
+	slices.Sort(renamed)
+	return fmt.Sprintf("%d of %d v2 paths merged, %d new definitions, renamed: %v",
 		len(filtered.Paths.Paths), all, len(cluster.Definitions)-len(before), renamed), nil
 }
 
@@ -142,8 +151,18 @@ func referencesResolve(document *spec.Swagger) error {
 
 // loadV3 resolves every kind of the version as k8s.io/apiserver/pkg/admission/plugin/policy/validating
 // does to check the types of an expression, and as apiextensions-apiserver reads a schema.
-func loadV3(client discovery.DiscoveryInterface, served schema.GroupVersion) (string, error) {
-	document, err := openapi3.NewRoot(client.OpenAPIV3()).GVSpec(served)
+func loadV3(ctx context.Context, client discovery.DiscoveryInterface, served schema.GroupVersion) (string, error) {
+	var document *spec3.OpenAPI
+	// A registration shows there after a while.
+	err := wait.PollUntilContextTimeout(ctx, time.Second, time.Minute, true, func(context.Context) (bool, error) {
+		found, err := openapi3.NewRoot(client.OpenAPIV3()).GVSpec(served)
+		document = found
+		var absent *openapi3.GroupVersionNotFoundError
+		if errors.As(err, &absent) {
+			return false, nil
+		}
+		return true, err
+	})
 	if err != nil {
 		return "", err
 	}

@@ -27,7 +27,7 @@ use crate::{
 pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let resources = vec![datarecord::definition().map_err(|e| anyhow!(e))?.into()];
     let storage: Arc<dyn Storage> = match flags.storage {
-        StorageFlag::Memory => Arc::new(MemoryStorage::default()),
+        StorageFlag::Memory => Arc::new(MemoryStorage::since_now()),
     };
     tracing::info!(storage = ?flags.storage, "starting");
     let standalone = flags

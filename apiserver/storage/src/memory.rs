@@ -14,6 +14,7 @@ use futures::{
     future::{BoxFuture, ready},
     stream::{self, BoxStream},
 };
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -64,6 +65,19 @@ impl MemoryStorage {
                 log_capacity,
             }),
         }
+    }
+
+    /// An empty store for a server, whose revisions go on from the clock, in microseconds.
+    ///
+    /// Clients still hold revisions that an earlier process gave out. Counted from 0 again they
+    /// would lie in the future, where a watch waits for ever or, once the count has passed them,
+    /// goes on in a history that it never saw. So they are all too old, and clients list anew.
+    pub fn since_now() -> Self {
+        let store = Self::default();
+        let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+        store.shared.state.lock().revision = Revision(now);
+        store.shared.head.send_replace(Revision(now));
+        store
     }
 
     fn write(
@@ -307,3 +321,25 @@ impl Watcher {
 crate::storage_contract_tests!(contract_tests, |log_capacity| {
     MemoryStorage::with_log_capacity(log_capacity)
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W2: a client of an earlier process learns that it has to list anew.
+    #[tokio::test]
+    async fn revisions_of_an_earlier_process_are_too_old() {
+        let earlier = MemoryStorage::since_now();
+        let create = earlier.create("/a/1".to_owned(), Bytes::from_static(b"{}"));
+        let held = create.await.unwrap();
+        let mut later = MemoryStorage::since_now();
+        while later.current_revision().await.unwrap() <= held {
+            later = MemoryStorage::since_now();
+        }
+        let watch = later.watch("/a/".to_owned(), held).next().await;
+        assert!(
+            matches!(watch, Some(Err(StorageError::Compacted { .. }))),
+            "{watch:?}"
+        );
+    }
+}

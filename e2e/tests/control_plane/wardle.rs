@@ -10,13 +10,14 @@ use e2e::{
     testing::Cluster,
 };
 use kube::{
-    Api,
+    Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     extension_api::SOON,
+    local_server::client,
     program::{Program, free_port},
 };
 
@@ -31,6 +32,8 @@ const API_SERVICES: [&str; 2] = ["v1alpha1", "v1beta1"];
 #[derive(Debug)]
 pub(crate) struct Wardle {
     cluster: Cluster,
+    port: u16,
+    authority: String,
     args: Vec<String>,
     program: Program,
 }
@@ -64,9 +67,10 @@ impl Wardle {
         let wardle = Self {
             program: program(cluster, &args)?,
             cluster: cluster.clone(),
+            port,
+            authority: BASE64_STANDARD.encode(authority.pem()),
             args,
         };
-        let ca_bundle = BASE64_STANDARD.encode(authority.pem());
         let mut objects = vec![
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }),
             json!({
@@ -81,7 +85,7 @@ impl Wardle {
                 "metadata": { "name": format!("{version}.{GROUP}") },
                 "spec": {
                     "group": GROUP, "version": version,
-                    "groupPriorityMinimum": 1000, "versionPriority": 15, "caBundle": ca_bundle,
+                    "groupPriorityMinimum": 1000, "versionPriority": 15, "caBundle": wardle.authority,
                     "service": { "namespace": NAMESPACE, "name": SERVICE, "port": port },
                 },
             })
@@ -95,19 +99,29 @@ impl Wardle {
 
     /// Ends it with SIGTERM and starts it again, without any object.
     pub(crate) async fn restart(self) -> Result<Self> {
-        let Self {
-            cluster,
-            args,
-            program: old,
-        } = self;
-        old.stop(&cluster).await?;
+        self.program.stop(&self.cluster).await?;
         let wardle = Self {
-            program: program(&cluster, &args)?,
-            cluster,
-            args,
+            program: program(&self.cluster, &self.args)?,
+            ..self
         };
         wardle.wait().await?;
         Ok(wardle)
+    }
+
+    /// A client of the cluster's administrator that goes straight to the server.
+    pub(crate) async fn direct(&self) -> Result<Client> {
+        let args = ["config", "view", "--raw", "--minify", "-o", "json"];
+        let kubeconfig = self.cluster.kubectl(args).await?.success()?;
+        let kubeconfig: Value = serde_json::from_str(&kubeconfig)?;
+        client(json!({
+            "clusters": [{ "name": "it", "cluster": {
+                "server": format!("https://127.0.0.1:{}", self.port),
+                "certificate-authority-data": self.authority,
+                "tls-server-name": SERVER_NAME,
+            } }],
+            "users": [{ "name": "it", "user": kubeconfig["users"][0]["user"] }],
+        }))
+        .await
     }
 
     /// Takes the registration away, then the server.

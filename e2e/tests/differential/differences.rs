@@ -107,6 +107,15 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
         ],
     },
     Deliberate {
+        why: "a body that leaves out its type is of the path's type: clients of typed servers, as \
+              Kubernetes' own specs use them, do leave it out",
+        instead: &["[200,{", "[201,{"],
+        places: &[
+            "create: apiVersion and kind may be missing #1 status",
+            "update: without kind and apiVersion #2 status",
+        ],
+    },
+    Deliberate {
         why: "a body that cannot be decoded: the sentence is that of another decoder",
         instead: &[
             "must be of type DataRecord): ",

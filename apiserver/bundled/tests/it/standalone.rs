@@ -202,6 +202,35 @@ async fn a_watch_goes_on_where_the_list_ended() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// V2: clients of typed servers leave out what the path says already.
+#[tokio::test]
+async fn a_body_without_its_type_is_of_the_type_of_the_path() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let mut sent = record("untyped");
+    sent["kind"] = json!("");
+    sent["apiVersion"] = Value::Null;
+    let created = write(&server.admin().await?, Method::POST, DEFAULT, &sent).await?;
+    assert_eq!(created.code, 201);
+    assert_eq!(created.json()["kind"], "DataRecord");
+    assert_eq!(created.json()["apiVersion"], "data.kubedojo.io/v1alpha1");
+    Ok(())
+}
+
+/// W2: an answer of 410 would leave kube's watchers asking for the same version for ever.
+#[tokio::test]
+async fn a_watch_from_a_forgotten_version_is_one_event_with_410() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let target = format!("{DEFAULT}?watch=true&resourceVersion=1");
+    let answer = get(&server.admin().await?, &target).await?;
+    assert_eq!(answer.code, 200);
+    let event = answer.json();
+    assert_eq!(
+        (&event["type"], &event["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+    Ok(())
+}
+
 /// W7: a timeout beyond all reason is a long watch, not a failure.
 #[tokio::test]
 async fn a_watch_with_an_absurd_timeout_begins() -> anyhow::Result<()> {

@@ -74,7 +74,7 @@ async fn serve(flags: Flags) -> Result<(), String> {
         key: flags.tls_private_key_file,
     };
     let surroundings = Surroundings::in_cluster(client, certificate)?;
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::since_now());
     let address = SocketAddr::new(flags.bind_address, flags.secure_port);
     let server = Server::bind(address, resources()?, &storage, surroundings).await?;
     server.run(Duration::ZERO).await

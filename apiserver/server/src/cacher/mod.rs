@@ -33,7 +33,7 @@ pub use event::EventType;
 pub use past::{PastPage, PastRange};
 pub use selection::Selection;
 pub use view::{Conversion, View};
-pub use watcher::{WatchParameters, WatchStart, Watcher};
+pub use watcher::{WatchParameters, WatchStart, Watcher, error_frame};
 
 use event::CacheEvent;
 

@@ -241,7 +241,13 @@ impl Watcher {
     }
 }
 
-fn expired_frame() -> Bytes {
-    let error = ApiError::expired("the watch fell behind: list again and watch from there");
+/// The event that ends a watch for a reason.
+pub fn error_frame(error: &ApiError) -> Bytes {
     value_frame("ERROR", &error.to_status())
+}
+
+fn expired_frame() -> Bytes {
+    error_frame(&ApiError::expired(
+        "the watch fell behind: list again and watch from there",
+    ))
 }

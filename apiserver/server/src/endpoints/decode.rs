@@ -70,6 +70,22 @@ pub(super) fn unrecognized(kind: &str, why: &str) -> ApiError {
     ))
 }
 
+/// Puts in what the body does not say of its type, as typed servers do
+/// (`gvkWithDefaults` of `k8s.io/apimachinery/pkg/runtime/serializer/json`): clients of theirs leave it
+/// out. A server of custom resources refuses such a body.
+pub(super) fn default_type(value: &mut Value, api_version: &str, kind: &str) {
+    let Value::Object(object) = value else { return };
+    for (field, default) in [("apiVersion", api_version), ("kind", kind)] {
+        let is_absent = match object.get(field) {
+            None | Some(Value::Null) => true,
+            Some(said) => said.as_str() == Some(""),
+        };
+        if is_absent {
+            object.insert(field.to_owned(), Value::from(default));
+        }
+    }
+}
+
 /// Refuses a body that does not say what it is.
 ///
 /// # Errors

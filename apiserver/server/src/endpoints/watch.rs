@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use apimachinery::{ApiError, ListOptions, table::IncludeObject};
-use futures::StreamExt;
+use futures::{StreamExt, future::ready, stream};
 use http::Response;
 use jiff::Timestamp;
 use rand::RngExt;
@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::Call;
 use crate::{
-    cacher::{Conversion, Entry, Selection, View, WatchParameters, WatchStart, Watcher},
+    cacher::{
+        Conversion, Entry, Selection, View, WatchParameters, WatchStart, Watcher, error_frame,
+    },
     limits::Place,
     negotiation::Representation,
     registry::{Store, Subresource},
@@ -57,7 +59,15 @@ impl Call<'_> {
             deadline: Instant::now() + Duration::from_secs(seconds),
             shutdown: self.shutdown.clone(),
         };
-        let frames = Watcher::start(self.store.cacher(), parameters)?.into_stream();
+        let frames = match Watcher::start(self.store.cacher(), parameters) {
+            Ok(watcher) => watcher.into_stream(),
+            // An event, not an answer of 410, as upstream's cacher: clients of kube list anew only
+            // for an event, and would ask for the same revision for ever.
+            Err(error) => {
+                let frame = error_frame(&error);
+                return Ok(response::watch(stream::once(ready(frame))));
+            }
+        };
         Ok(response::watch(frames.map(move |frame| {
             let _place = &place;
             frame

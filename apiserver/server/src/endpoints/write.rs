@@ -138,10 +138,14 @@ impl Call<'_> {
         name: &str,
         validation: FieldValidation,
     ) -> Result<(Object, Vec<String>), ApiError> {
-        let kind = &self.store.definition().names.kind;
+        let definition = self.store.definition();
+        let kind = &definition.names.kind;
         let body = decode::read(body).await?;
-        let Decoded { value, duplicates } = decode::body(self.headers, &body, kind)?;
-        decode::require_type(&value, &body, kind)?;
+        let Decoded {
+            mut value,
+            duplicates,
+        } = decode::body(self.headers, &body, kind)?;
+        decode::default_type(&mut value, &definition.api_version(), kind);
         let (mut object, unknown) =
             Object::decode(value).map_err(|e| self.store.cannot_handle(&e))?;
         self.store
