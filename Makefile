@@ -34,6 +34,10 @@ check: ## What needs no cluster: formatting, lints, unit tests.
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 
+.PHONY: contract
+contract: ## Which tests cover each line of docs/contract.md; fails when a line has none.
+	@bash hack/contract.sh
+
 .PHONY: generate
 generate: ## Write the generated files anew.
 	cargo run -p crds --bin crdgen
