@@ -21,7 +21,7 @@ git ls-files --cached --others --exclude-standard '*.rs' | xargs awk '
     }
     /^[[:space:]]*\/\/[\/]? [A-Z][0-9]+(, [A-Z][0-9]+)*[:.,]/ {
         match($0, /[A-Z][0-9]+(, [A-Z][0-9]+)*/)
-        numbers = substr($0, RSTART, RLENGTH)
+        numbers = numbers (numbers == "" ? "" : ", ") substr($0, RSTART, RLENGTH)
     }
     /^[[:space:]]*#\[.*(test|rstest)/ { is_test = 1 }
     /^[[:space:]]*(pub(\([a-z]+\))? )?(async )?fn [a-z_0-9]+/ {
