@@ -76,7 +76,7 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut run = Run::new();
+            let mut run = Run::new().await;
             for step in steps {
                 run.step(step).await;
             }
@@ -106,7 +106,7 @@ fn read(bytes: &Bytes) -> State {
 }
 
 impl Run {
-    fn new() -> Self {
+    async fn new() -> Self {
         let mut run = Self {
             storage: Arc::new(MemoryStorage::default()),
             replicas: Vec::new(),
@@ -114,11 +114,11 @@ impl Run {
             followers: Vec::new(),
             pages: Vec::new(),
         };
-        run.add_replica();
+        run.add_replica().await;
         run
     }
 
-    fn add_replica(&mut self) {
+    async fn add_replica(&mut self) {
         let (store, _feed) = Store::start(
             thing_definition(),
             Arc::new(SchemaOnly),
@@ -127,6 +127,7 @@ impl Run {
             CancellationToken::new(),
         )
         .unwrap();
+        store.wait_for(None, "list").await.unwrap();
         self.replicas.push((store, self.model.revision()));
     }
 
@@ -161,7 +162,7 @@ impl Run {
                 self.next_page(&store, pages).await;
             }
             Action::Tick => tokio::time::advance(BOOKMARK_TIME).await,
-            Action::AddReplica => self.add_replica(),
+            Action::AddReplica => self.add_replica().await,
             action => self.write(&store, action, step.dry_run).await,
         }
         self.compare(ticked).await;
