@@ -74,7 +74,7 @@ impl Patch {
         }
     }
 
-    pub(super) fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
+    pub(crate) fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
         match self {
             Self::Json(patch) => apply_operations(object, patch).map_err(|e| Self::failed(&e)),
             Self::Merge(patch) => {
