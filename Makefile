@@ -34,6 +34,14 @@ check: ## What needs no cluster: formatting, lints, unit tests.
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 
+.PHONY: contract
+contract: ## Which tests cover each line of docs/contract.md; fails when a line has none.
+	@bash hack/contract.sh
+
+.PHONY: fuzz
+fuzz: ## Every parser of untrusted bytes for FUZZ_SECONDS each, a minute if not set.
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p apiserver --lib fuzz::
+
 .PHONY: generate
 generate: ## Write the generated files anew.
 	cargo run -p crds --bin crdgen

@@ -30,6 +30,7 @@ cluster_tests() {
 
 step 'install what is missing' prerequisites
 step 'formatting' cargo fmt --all --check
+step 'every line of the contract has a test' bash hack/contract.sh
 step 'clippy' cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 step 'documentation' documentation
 step 'generated files' cargo run --locked --quiet -p crds --bin crdgen -- --check

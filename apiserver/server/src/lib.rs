@@ -29,6 +29,8 @@ mod discovery;
 mod document;
 mod encoding;
 mod endpoints;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod limits;
 mod negotiation;

@@ -15,7 +15,7 @@ use crate::{
 /// `metav1.DeleteOptions` as a client sends it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct SentOptions {
+pub(crate) struct SentOptions {
     kind: String,
     preconditions: Option<Preconditions>,
     propagation_policy: Option<String>,
@@ -125,7 +125,7 @@ impl Call<'_> {
     }
 }
 
-fn sent_options(headers: &HeaderMap, body: &[u8]) -> Result<SentOptions, ApiError> {
+pub(crate) fn sent_options(headers: &HeaderMap, body: &[u8]) -> Result<SentOptions, ApiError> {
     let value = decode::body(headers, body, "DeleteOptions")?.value;
     if !value.is_object() {
         let why = "the body must be an object of the kind DeleteOptions";

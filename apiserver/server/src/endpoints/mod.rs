@@ -3,7 +3,7 @@
 //! Mirrors `k8s.io/apiserver/pkg/endpoints/handlers`.
 
 mod decode;
-mod delete;
+pub(crate) mod delete;
 mod options;
 mod read;
 mod scale;

@@ -241,4 +241,6 @@ impl Current {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

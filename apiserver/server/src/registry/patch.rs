@@ -3,8 +3,8 @@
 //! Known deviation: operations on what is not there are refused, where upstream's library lets some
 //! pass; and the refusal says which operation failed.
 
-use apimachinery::{ApiError, FieldError, Object, StatusReason};
-use json_patch::PatchOperation;
+use apimachinery::{ApiError, FieldError, Object, StatusReason, decode::DEPTH_MAX};
+use json_patch::{PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Map, Value};
 
 use super::{
@@ -21,6 +21,10 @@ const OPERATIONS_MAX: usize = 10_000;
 /// Most bytes that the copy operations of one JSON patch may make, as upstream's
 /// `AccumulatedCopySizeLimit`.
 const COPIED_MAX: usize = 3 * 1024 * 1024;
+
+/// How often one JSON patch may have the whole object measured, where its moves alone do not tell how
+/// deep it is: more than any patch of a person needs, few enough for the processor.
+const MEASURED_MAX: usize = 64;
 
 /// A decoded patch.
 #[derive(Clone, Debug)]
@@ -70,7 +74,7 @@ impl Patch {
         }
     }
 
-    pub(super) fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
+    pub(crate) fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
         match self {
             Self::Json(patch) => apply_operations(object, patch).map_err(|e| Self::failed(&e)),
             Self::Merge(patch) => {
@@ -89,10 +93,13 @@ impl Patch {
     }
 }
 
-/// Applies one operation after the other, so that copies of copies cannot fill the memory.
+/// Applies one operation after the other, so that copies of copies cannot fill the memory, and moves
+/// cannot nest an object deeper than it can be read again.
 fn apply_operations(object: &mut Value, patch: &json_patch::Patch) -> Result<(), String> {
     let mut copied = 0;
+    let mut nesting = Nesting::of(object);
     for operation in &patch.0 {
+        nesting.check(object, operation)?;
         if let PatchOperation::Copy(copy) = operation {
             let source = object.pointer(copy.from.as_str());
             copied += source.map_or(0, |value| value.to_string().len());
@@ -105,6 +112,68 @@ fn apply_operations(object: &mut Value, patch: &json_patch::Patch) -> Result<(),
         json_patch::patch(object, std::slice::from_ref(operation)).map_err(|e| e.to_string())?;
     }
     Ok(())
+}
+
+/// How deep an object can be at most: known without looking at it anew for every operation.
+struct Nesting {
+    depth: usize,
+    /// How often the object was looked at.
+    measured: usize,
+}
+
+impl Nesting {
+    fn of(object: &Value) -> Self {
+        Self {
+            depth: depth(object),
+            measured: 1,
+        }
+    }
+
+    /// Refuses an operation after which the object would be nested too deep.
+    fn check(&mut self, object: &Value, operation: &PatchOperation) -> Result<(), String> {
+        let levels = |pointer: &PointerBuf| pointer.tokens().count();
+        let (path, inside) = match operation {
+            PatchOperation::Add(add) => (&add.path, depth(&add.value)),
+            PatchOperation::Replace(replace) => (&replace.path, depth(&replace.value)),
+            PatchOperation::Move(from) => {
+                let inside = self.depth.saturating_sub(levels(&from.from));
+                (&from.path, inside)
+            }
+            PatchOperation::Copy(copy) => {
+                let inside = self.depth.saturating_sub(levels(&copy.from));
+                (&copy.path, inside)
+            }
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
+        };
+        let after = levels(path) + inside;
+        if after <= DEPTH_MAX {
+            self.depth = self.depth.max(after);
+            return Ok(());
+        }
+        let source = match operation {
+            PatchOperation::Move(from) => object.pointer(from.from.as_str()),
+            PatchOperation::Copy(copy) => object.pointer(copy.from.as_str()),
+            _ => None,
+        };
+        let after = levels(path) + source.map_or(inside, depth);
+        self.measured += 1;
+        if after > DEPTH_MAX || self.measured > MEASURED_MAX {
+            return Err(format!(
+                "it nests the object deeper than {DEPTH_MAX} levels"
+            ));
+        }
+        self.depth = depth(object).max(after);
+        Ok(())
+    }
+}
+
+/// How many lists and objects stand around each other.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 impl Store {
@@ -161,3 +230,7 @@ fn no_object(why: &str) -> ApiError {
     let error = FieldError::invalid("patch", &Value::Null, why.to_owned());
     ApiError::invalid("", "", "", &[error])
 }
+
+#[cfg(test)]
+#[path = "patch_tests.rs"]
+mod tests;
