@@ -23,8 +23,12 @@ mod discovery;
 mod extension_api;
 #[path = "control_plane/followers.rs"]
 mod followers;
+#[path = "control_plane/garbage.rs"]
+mod garbage;
 #[path = "control_plane/informers.rs"]
 mod informers;
+#[path = "control_plane/kubectl/mod.rs"]
+mod kubectl;
 #[path = "support/server.rs"]
 mod local_server;
 #[path = "control_plane/merging.rs"]
@@ -33,16 +37,24 @@ mod merging;
 mod namespaces;
 #[path = "control_plane/operator.rs"]
 mod operator;
+#[path = "control_plane/policies.rs"]
+mod policies;
 #[path = "support/program.rs"]
 mod program;
+#[path = "control_plane/quota.rs"]
+mod quota;
 #[path = "control_plane/records.rs"]
 mod records;
+#[path = "support/reference.rs"]
+mod reference;
 #[path = "control_plane/rights.rs"]
 mod rights;
 #[path = "control_plane/server.rs"]
 mod server;
 #[path = "control_plane/stopping.rs"]
 mod stopping;
+#[path = "support/texts.rs"]
+mod texts;
 #[path = "control_plane/trust.rs"]
 mod trust;
 #[path = "control_plane/wardle.rs"]

@@ -28,9 +28,9 @@ mod normalise;
 mod pending;
 #[path = "support/program.rs"]
 mod program;
-#[path = "differential/reference.rs"]
+#[path = "support/reference.rs"]
 mod reference;
-#[path = "differential/texts.rs"]
+#[path = "support/texts.rs"]
 mod texts;
 
 use std::time::Duration;

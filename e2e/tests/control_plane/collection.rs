@@ -15,15 +15,16 @@ use super::{
 };
 
 /// The garbage collector learns of a new API within 30 s.
-const COLLECTED_WITHIN: Duration = Duration::from_secs(90);
+pub(crate) const COLLECTED_WITHIN: Duration = Duration::from_secs(90);
 
-struct Objects {
-    records: Api<DynamicObject>,
-    maps: Api<ConfigMap>,
+/// The records and ConfigMaps of a namespace.
+pub(crate) struct Objects {
+    pub(crate) records: Api<DynamicObject>,
+    pub(crate) maps: Api<ConfigMap>,
 }
 
 impl Objects {
-    async fn of(namespace: &str) -> Result<Self> {
+    pub(crate) async fn of(namespace: &str) -> Result<Self> {
         let client = shared().await?.cluster.client().await?;
         Ok(Self {
             records: records(client.clone(), namespace),
@@ -31,7 +32,7 @@ impl Objects {
         })
     }
 
-    async fn map(&self, name: &str, owner: Option<&DynamicObject>) -> Result<ConfigMap> {
+    pub(crate) async fn map(&self, name: &str, owner: Option<&DynamicObject>) -> Result<ConfigMap> {
         let mut map = ConfigMap::default();
         map.metadata.name = Some(name.to_owned());
         map.metadata.owner_references =
@@ -40,7 +41,11 @@ impl Objects {
     }
 
     /// A record with a ConfigMap for its owner.
-    async fn owned_record(&self, name: &str, owner: &ConfigMap) -> Result<DynamicObject> {
+    pub(crate) async fn owned_record(
+        &self,
+        name: &str,
+        owner: &ConfigMap,
+    ) -> Result<DynamicObject> {
         let mut dependent = record(name);
         let reference = owner.owner_ref(&()).context("the owner has a UID")?;
         dependent.metadata.owner_references = Some(vec![reference]);
@@ -50,7 +55,7 @@ impl Objects {
             .await?)
     }
 
-    async fn wait_record_gone(&self, name: &str) -> Result<()> {
+    pub(crate) async fn wait_record_gone(&self, name: &str) -> Result<()> {
         let cluster = &shared().await?.cluster;
         let gone = cluster.wait_for("the record to be gone", COLLECTED_WITHIN, async || {
             self.records
@@ -63,7 +68,7 @@ impl Objects {
         gone.await
     }
 
-    async fn wait_map_gone(&self, name: &str) -> Result<()> {
+    pub(crate) async fn wait_map_gone(&self, name: &str) -> Result<()> {
         let cluster = &shared().await?.cluster;
         let gone = cluster.wait_for("the ConfigMap to be gone", COLLECTED_WITHIN, async || {
             self.maps.get_opt(name).await.ok()?.is_none().then_some(())

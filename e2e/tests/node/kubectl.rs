@@ -1,14 +1,9 @@
-//! Does kubectl feel native?
+//! Does kubectl feel native, right after an installation? All that it can do needs no node: that is
+//! `control_plane/kubectl`.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use kube::Client;
-use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-};
+use anyhow::Result;
 
 use super::installation::{kubectl, record, shared};
 
@@ -84,53 +79,6 @@ async fn kubectl_get_yaml_returns_the_whole_object() -> Result<()> {
     Ok(())
 }
 
-/// S1, through the aggregator.
-#[tokio::test]
-#[ignore = "needs cluster: pods"]
-async fn a_missing_record_is_404_with_a_status_body() -> Result<()> {
-    let (cluster, _guard) = shared().await?;
-    let client: Client = cluster.client().await?;
-    let path = "/apis/data.kubedojo.io/v1alpha1/namespaces/default/datarecords/nothing";
-    let answer = client
-        .send(http::Request::get(path).body(kube::client::Body::empty())?)
-        .await?;
-    assert_eq!(answer.status(), 404);
-    let body = answer.into_body().collect_bytes().await?;
-    let status: Value = serde_json::from_slice(&body)?;
-    assert_eq!(
-        (&status["kind"], &status["reason"], &status["message"]),
-        (
-            &"Status".into(),
-            &"NotFound".into(),
-            &"datarecords.data.kubedojo.io \"nothing\" not found".into()
-        )
-    );
-    Ok(())
-}
-
-#[tokio::test]
-#[ignore = "needs cluster: pods"]
-async fn kubectl_get_watch_shows_a_record_created_meanwhile() -> Result<()> {
-    let (cluster, _guard) = shared().await?;
-    let namespace = cluster.namespace("watch").await?;
-    cluster.apply(&record(&namespace.name, "before")).await?;
-    let mut watch = Command::new(&cluster.kubectl)
-        .args(["get", "dr", "-w", "--no-headers", "-n", &namespace.name])
-        .env("KUBECONFIG", &cluster.kubeconfig)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut lines = BufReader::new(watch.stdout.take().context("piped")?).lines();
-    let mut next = async || {
-        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await??;
-        anyhow::Ok(line.context("the watch ended")?)
-    };
-    assert!(next().await?.starts_with("before "));
-    cluster.apply(&record(&namespace.name, "meanwhile")).await?;
-    assert!(next().await?.starts_with("meanwhile "));
-    Ok(())
-}
-
 #[tokio::test]
 #[ignore = "needs cluster: pods"]
 async fn kubectl_describe_jsonpath_and_completion_work() -> Result<()> {
@@ -160,37 +108,6 @@ async fn kubectl_describe_jsonpath_and_completion_work() -> Result<()> {
                 .then_some(())
         })
         .await?;
-    Ok(())
-}
-
-#[tokio::test]
-#[ignore = "needs cluster: pods"]
-async fn kubectl_apply_edit_label_and_delete_work() -> Result<()> {
-    let (cluster, _guard) = shared().await?;
-    let namespace = cluster.namespace("writes").await?;
-    let ns = &namespace.name;
-    assert!(cluster.apply(&record(ns, "a")).await?.contains("created"));
-    assert!(cluster.apply(&record(ns, "a")).await?.contains("unchanged"));
-    kubectl(&cluster, &format!("label dr a -n {ns} tier=gold")).await?;
-    let found = kubectl(&cluster, &format!("get dr -n {ns} -l tier=gold -o name")).await?;
-    assert_eq!(found.trim(), "datarecord.data.kubedojo.io/a");
-    let patch = r#"--patch={"spec":{"source":"other"}}"#;
-    kubectl(
-        &cluster,
-        &format!("patch dr a -n {ns} --type=merge {patch}"),
-    )
-    .await?;
-    let generation = kubectl(
-        &cluster,
-        &format!("get dr a -n {ns} -o jsonpath={{.metadata.generation}}"),
-    )
-    .await?;
-    assert_eq!(generation, "2");
-    kubectl(&cluster, &format!("delete dr a -n {ns}")).await?;
-    assert_eq!(
-        kubectl(&cluster, &format!("get dr -n {ns} -o name")).await?,
-        ""
-    );
     Ok(())
 }
 
