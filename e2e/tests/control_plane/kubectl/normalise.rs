@@ -32,8 +32,10 @@ impl Normaliser {
     pub(super) fn output(&mut self, output: &Output) -> String {
         let code = output.code.unwrap_or(-1);
         let mut text = format!("exit code {code}\n{}", output.stdout);
-        if !output.stderr.is_empty() {
-            text = format!("{text}stderr:\n{}", output.stderr);
+        let stderr = output.stderr.lines().filter(|line| !is_logged(line));
+        for (index, line) in stderr.enumerate() {
+            let before = if index == 0 { "stderr:\n" } else { "" };
+            text.extend([before, line, "\n"]);
         }
         let lines: Vec<_> = text.lines().map(|line| self.line(line)).collect();
         lines.join("\n")
@@ -49,6 +51,16 @@ impl Normaliser {
         let words = words.map(|word| if is_age(word) { "<age>" } else { word });
         words.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Whether a line is of kubectl's log, such as `I1121 16:00:59.757016 ...`: a watch that was very
+/// short, for instance, which is a matter of time.
+fn is_logged(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix(['I', 'W', 'E']) else {
+        return false;
+    };
+    let (date, _) = rest.split_once(' ').unwrap_or_default();
+    date.len() == 4 && date.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn replace_numbers(line: &str) -> String {
