@@ -63,7 +63,12 @@ pub fn yaml(bytes: &[u8]) -> Result<Decoded, String> {
     let value = serde_saphyr::with_deserializer_from_slice_with_options(bytes, options, |reader| {
         Node::root(&mut duplicates).deserialize(reader)
     });
-    let value = value.map_err(|e| format!("yaml: {e}"))?;
+    let value = value.map_err(|e| match e.without_snippet() {
+        serde_saphyr::Error::MultipleDocuments { .. } => {
+            "yaml: there is more than one document: send one".to_owned()
+        }
+        _ => format!("yaml: {e}"),
+    })?;
     Ok(Decoded { value, duplicates })
 }
 

@@ -67,6 +67,17 @@ impl Object {
         Ok(Self(map))
     }
 
+    /// What a document lacks to say what it is, by the name that upstream's errors use: `Kind` or
+    /// `apiVersion`.
+    pub fn missing_type(value: &Value) -> Option<&'static str> {
+        let is_set = |field: &str| value[field].as_str().is_some_and(|text| !text.is_empty());
+        match (is_set("kind"), is_set("apiVersion")) {
+            (false, _) => Some("Kind"),
+            (true, false) => Some("apiVersion"),
+            (true, true) => None,
+        }
+    }
+
     /// Reads an encoded object. One that is nested more than 127 levels deep is refused, so that no
     /// function over a value can run out of stack. Upstream reads 10,000 levels, which no schema needs:
     /// only fields that are preserved without a schema could be that deep.

@@ -75,6 +75,7 @@ struct Inner {
     message: String,
     details: Details,
     internal: Option<String>,
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -165,6 +166,7 @@ impl ApiError {
             message: message.into(),
             details: Details::default(),
             internal: None,
+            warnings: Vec::new(),
         }))
     }
 
@@ -363,15 +365,6 @@ impl ApiError {
         error.with_retry_after(STORAGE_RETRY_AFTER_SECONDS)
     }
 
-    /// 406 for a representation that is not there; `types` are those that are.
-    pub fn not_acceptable(types: &[&str]) -> Self {
-        let message = format!(
-            "only the following media types are accepted: {}",
-            types.join(", ")
-        );
-        Self::new(StatusReason::NotAcceptable, message)
-    }
-
     /// 415 for a body of another media type; `types` are those that are read.
     pub fn unsupported_media_type(types: &[&str]) -> Self {
         let message = format!(
@@ -432,11 +425,23 @@ impl ApiError {
         self
     }
 
+    /// Adds what the client should know beside the error, before what it has of it.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.0.warnings.splice(0..0, warnings);
+        self
+    }
+
     fn about(mut self, resource: &GroupResource, name: &str) -> Self {
         name.clone_into(&mut self.0.details.name);
         self.0.details.group.clone_from(&resource.group);
         self.0.details.kind.clone_from(&resource.resource);
         self
+    }
+
+    /// What the client should know beside the error.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     /// The reason.

@@ -56,7 +56,8 @@ impl IncludeObject {
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
             other => Err(format!(
-                "unrecognized includeObject value: {other:?}: use None, Metadata or Object"
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must \
+                 be 'Metadata', 'Object', 'None', or empty"
             )),
         }
     }
@@ -120,13 +121,27 @@ impl TableConverter {
         json!({ "cells": cells, "object": shown })
     }
 
-    /// The row of a bookmark: empty cells, and an object with nothing but this metadata.
-    pub fn empty_row(&self, definition: &ResourceDefinition, metadata: Value) -> Value {
+    /// The row of a bookmark: empty cells, and an object with nothing but this metadata. The one that
+    /// ends the initial events has it even for a client that wants no objects.
+    pub fn bookmark_row(
+        &self,
+        definition: &ResourceDefinition,
+        metadata: &Value,
+        include: IncludeObject,
+    ) -> Value {
         let object = json!({
             "kind": definition.names.kind, "apiVersion": definition.api_version(),
             "metadata": metadata,
         });
-        json!({ "cells": vec![Value::Null; self.columns.len()], "object": object })
+        let ends_initial_events = metadata.get("annotations").is_some();
+        let shown = match include {
+            IncludeObject::Object => object,
+            IncludeObject::None if !ends_initial_events => Value::Null,
+            IncludeObject::None | IncludeObject::Metadata => partial_object_metadata(&object),
+        };
+        let mut cells = vec![Value::Null; self.columns.len() + 1];
+        cells[0] = "".into();
+        json!({ "cells": cells, "object": shown })
     }
 
     /// The column definitions.
@@ -224,6 +239,10 @@ mod tests {
     };
 
     fn converter() -> TableConverter {
+        TableConverter::new(&definition()).unwrap()
+    }
+
+    fn definition() -> ResourceDefinition {
         let column = |name: &str, column_type: &str, json_path: &str| PrinterColumn {
             name: name.to_owned(),
             column_type: column_type.to_owned(),
@@ -239,7 +258,7 @@ mod tests {
             short_names: Vec::new(),
             categories: Vec::new(),
         };
-        TableConverter::new(&ResourceDefinition {
+        ResourceDefinition {
             group: "g.io".to_owned(),
             version: "v1".to_owned(),
             names,
@@ -253,8 +272,7 @@ mod tests {
                 column("Source", "string", ".spec.source"),
                 column("Age", "date", ".metadata.creationTimestamp"),
             ],
-        })
-        .unwrap()
+        }
     }
 
     /// R1: cells in the order of the columns, ages in words, and only metadata by default.
@@ -278,6 +296,28 @@ mod tests {
         );
         assert_eq!(row["cells"], json!(["a", null, null]));
         assert_eq!(row["object"], Value::Null);
+    }
+
+    /// R1, W5: a bookmark has a cell per column too, and the object that the client asked for.
+    #[test]
+    fn a_bookmark_is_a_row_of_empty_cells() {
+        let definition = definition();
+        let plain = json!({"resourceVersion": "7"});
+        let end = json!({"resourceVersion": "7", "annotations": {"a": "b"}});
+        for (metadata, include, kind) in [
+            (&plain, IncludeObject::None, Value::Null),
+            (&end, IncludeObject::None, json!("PartialObjectMetadata")),
+            (
+                &plain,
+                IncludeObject::Metadata,
+                json!("PartialObjectMetadata"),
+            ),
+            (&end, IncludeObject::Object, json!(definition.names.kind)),
+        ] {
+            let row = converter().bookmark_row(&definition, metadata, include);
+            assert_eq!(row["cells"], json!(["", null, null]));
+            assert_eq!(row["object"]["kind"], kind);
+        }
     }
 
     /// What the table convertor of Kubernetes 1.36 printed.

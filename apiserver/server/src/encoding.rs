@@ -31,6 +31,9 @@ const READERS: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
 pub(crate) struct Encoding {
     syntax: Syntax,
     pretty: bool,
+    /// Errors come indented, as upstream writes them to a client that takes neither JSON nor YAML as it
+    /// is: with `as=Table` alone, or with nothing that there is.
+    pretty_errors: bool,
     gzip: bool,
 }
 
@@ -57,6 +60,7 @@ impl Encoding {
         Self {
             syntax: negotiation::syntax(headers),
             pretty: pretty || negotiation::wants_pretty(headers),
+            pretty_errors: negotiation::accepts_plain(headers).is_err(),
             gzip,
         }
     }
@@ -65,7 +69,10 @@ impl Encoding {
     pub(crate) async fn encode(self, response: Response<Body>) -> Response<Body> {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let is_json = content_type == Some(&JSON);
-        let response = match (self.syntax, self.pretty) {
+        let status = response.status();
+        let is_error = status.is_client_error() || status.is_server_error();
+        let pretty = self.pretty || (is_error && self.pretty_errors);
+        let response = match (self.syntax, pretty) {
             (Syntax::Yaml, _) if is_json => rewrite(response, Some(&YAML), to_yaml).await,
             (Syntax::Json, true) if is_json => rewrite(response, None, to_pretty).await,
             _ => response,
@@ -192,6 +199,29 @@ mod tests {
         let (_, body) = answer(&value, target, &[("user-agent", program)]).await;
         assert_eq!(body.contains(&b' '), pretty);
         assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), value);
+    }
+
+    /// R3: a client that takes only a form that errors do not have reads them indented.
+    #[rstest]
+    #[case("application/json;as=Table;v=v1;g=meta.k8s.io", true)]
+    #[case("text/plain", true)]
+    #[case("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", false)]
+    #[case("*/*", false)]
+    #[tokio::test]
+    async fn errors_are_indented_for_who_takes_no_error(
+        #[case] accept: &str,
+        #[case] pretty: bool,
+    ) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        let info = RequestInfo::parse(&Method::GET, "/apis/g/v/rs", None);
+        let encoding = Encoding::requested(&headers, &info);
+        for (status, pretty) in [(StatusCode::OK, false), (StatusCode::NOT_FOUND, pretty)] {
+            let response = response::json(status, &json!({"a": 1}));
+            let body = encoding.encode(response).await.into_body();
+            let body = body.collect().await.unwrap().to_bytes();
+            assert_eq!(body.starts_with(b"{\n"), pretty, "{status}");
+        }
     }
 
     /// R3: YAML says the same.

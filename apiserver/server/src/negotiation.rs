@@ -55,6 +55,7 @@ pub(crate) fn representation(headers: &HeaderMap) -> Result<Representation, ApiE
 /// # Errors
 /// 406 with the types that the server has.
 pub(crate) fn watch_representation(headers: &HeaderMap) -> Result<Representation, ApiError> {
+    representation(headers)?;
     let chosen = first_match(headers, Representation::Object, |media| {
         let syntax = media.syntax().filter(|syntax| *syntax == Syntax::Json);
         syntax.and_then(|_| media.representation())

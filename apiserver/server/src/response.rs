@@ -56,12 +56,47 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
 pub(crate) fn error(error: &ApiError) -> Response<Body> {
     let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, &error.to_status());
+    add_warnings(&mut response, error.warnings());
     if let Some(seconds) = error.retry_after_seconds() {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, seconds.into());
     }
     response
+}
+
+/// Most characters of all warnings together before long ones are cut, and of each one then:
+/// upstream's `truncateAtTotalRunes` and `truncateItemRunes`.
+const WARNINGS_MAX: usize = 4096;
+const WARNING_MAX: usize = 256;
+
+/// Tells the client what it should know: RFC 7234 `Warning`. Too many are first cut, then left out.
+/// Mirrors `k8s.io/apiserver/pkg/endpoints/filters/warning.go`.
+pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
+    let mut unique: Vec<&String> = Vec::with_capacity(warnings.len());
+    for warning in warnings {
+        if !unique.contains(&warning) {
+            unique.push(warning);
+        }
+    }
+    let total: usize = unique.iter().map(|warning| warning.chars().count()).sum();
+    let mut written = 0;
+    for warning in unique {
+        let limit = if total > WARNINGS_MAX {
+            WARNING_MAX
+        } else {
+            usize::MAX
+        };
+        if written >= WARNINGS_MAX {
+            return;
+        }
+        let text: String = warning.chars().take(limit).collect();
+        written += text.chars().count();
+        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
 }
 
 /// The frames of a watch, each sent at once.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::{case::Case, differences::DELIBERATE, pending::PENDING};
+use super::{case::Case, differences::DELIBERATE};
 
 /// One field of one step that is not the same on both sides.
 #[derive(Debug)]
@@ -95,22 +95,14 @@ fn keys<'a>(left: &'a Map<String, Value>, right: &'a Map<String, Value>) -> Vec<
 struct Place {
     pattern: &'static str,
     why: &'static str,
-    /// Empty for what is to be mended.
     instead: &'static [&'static str],
     count: usize,
 }
 
-/// What came of holding the differences against the lists.
-pub(crate) struct Verdict {
-    /// How many differences are to be mended.
-    pub(crate) pending: usize,
-    /// Differences that no list has or that are other than listed, and listed ones that are none.
-    pub(crate) wrong: Vec<String>,
-}
-
-/// Judges. A difference belongs to the first place that it fits. Only if all cases ran can be told
-/// which places have none.
-pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Verdict {
+/// Holds the differences against the list and gives what is wrong: those that it does not have or
+/// that are other than listed, and listed ones that are none. A difference belongs to the first
+/// place that it fits. Only if all cases ran can be told which places have none.
+pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Vec<String> {
     let mut places: Vec<Place> = listed().collect();
     let mut wrong = Vec::new();
     for difference in found {
@@ -121,8 +113,7 @@ pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Verdict {
         };
         place.count += 1;
         let ours = difference.ours.to_string();
-        let expected = |text: &&str| ours.contains(*text);
-        if !place.instead.is_empty() && !place.instead.iter().any(expected) {
+        if !place.instead.iter().any(|text| ours.contains(text)) {
             wrong.push(format!(
                 "{difference}\n  not as is listed: {:?}",
                 place.instead
@@ -133,29 +124,18 @@ pub(crate) fn judge(found: &[Difference], all_ran: bool) -> Verdict {
     wrong.extend(none.map(|Place { pattern, why, .. }| {
         format!("{pattern}\n  is listed ({why}), but nothing differs there that an earlier place has not")
     }));
-    let pending = places.iter().filter(|place| place.instead.is_empty());
-    Verdict {
-        pending: pending.map(|place| place.count).sum(),
-        wrong,
-    }
+    wrong
 }
 
 fn listed() -> impl Iterator<Item = Place> {
-    let place = |pattern: &&'static str, why, instead| Place {
-        pattern,
-        why,
-        instead,
-        count: 0,
-    };
-    let deliberate = DELIBERATE.iter().flat_map(move |known| {
-        let places = known.places.iter();
-        places.map(move |pattern| place(pattern, known.why, known.instead))
-    });
-    let pending = PENDING.iter().flat_map(move |known| {
-        let places = known.places.iter();
-        places.map(move |pattern| place(pattern, known.why, &[]))
-    });
-    deliberate.chain(pending)
+    DELIBERATE.iter().flat_map(|known| {
+        known.places.iter().map(|pattern| Place {
+            pattern,
+            why: known.why,
+            instead: known.instead,
+            count: 0,
+        })
+    })
 }
 
 /// Whether a place fits a pattern, in which `*` stands for any text.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     exchange::Side,
@@ -92,7 +93,12 @@ impl Normaliser {
             }
             Value::Array(items) => {
                 let items = items.into_iter();
-                items.map(|item| self.value("", item)).collect()
+                let mut items: Vec<_> = items.map(|item| self.value("", item)).collect();
+                if key == "managedFields" {
+                    // They stand in the order of their times, which are of this second or the next.
+                    items.sort_by_cached_key(ToString::to_string);
+                }
+                items.into()
             }
             Value::String(text) => self.text(key, text).into(),
             other => other,
@@ -121,6 +127,9 @@ impl Normaliser {
         match key {
             "resourceVersion" => return self.revision(&text),
             "continue" => return self.continue_token(&text),
+            "storageVersionHash" if text == self.storage_version_hash() => {
+                return "<hash of the storage version>".to_owned();
+            }
             _ => {}
         }
         if is_age(&text) {
@@ -143,6 +152,13 @@ impl Normaliser {
             }
             _ => text.to_owned(),
         }
+    }
+
+    /// The hash differs with the group: upstream's `discovery.StorageVersionHash`.
+    fn storage_version_hash(&self) -> String {
+        let version = format!("{}/v1alpha1/DataRecord", self.side.group);
+        let hash = Sha256::digest(version);
+        BASE64_STANDARD.encode(&hash[..8])
     }
 
     /// A token as what it stands for. Where the server puts the namespace is its own affair.

@@ -1,7 +1,7 @@
 //! Request bodies.
 
 use apimachinery::{
-    ApiError, StatusReason,
+    ApiError, Object, StatusReason,
     decode::{self, Decoded},
 };
 use bytes::Bytes;
@@ -91,22 +91,30 @@ pub(super) fn default_type(value: &mut Value, api_version: &str, kind: &str) {
 /// # Errors
 /// 400 that names what is missing and shows the body's beginning.
 pub(super) fn require_type(value: &Value, body: &[u8], kind: &str) -> Result<(), ApiError> {
-    let is_set = |field: &str| value[field].as_str().is_some_and(|text| !text.is_empty());
-    let missing = match (is_set("kind"), is_set("apiVersion")) {
-        (false, _) => "Kind",
-        (_, false) => "apiVersion",
-        _ => return Ok(()),
+    let Some(missing) = Object::missing_type(value) else {
+        return Ok(());
     };
     let text: String = String::from_utf8_lossy(body)
         .chars()
         .take(SHOWN_MAX)
         .collect();
-    let summary = if body.len() > SUMMARY {
-        let beginning: String = text.chars().take(SUMMARY).collect();
-        format!("{beginning} ...")
-    } else {
-        text.clone()
-    };
-    let why = format!("Object '{missing}' is missing in '{text}' ({summary})");
+    let why = format!(
+        "Object '{missing}' is missing in '{text}' ({})",
+        summary(body)
+    );
     Err(unrecognized(kind, &why))
+}
+
+/// The beginning of a body, in hexadecimal digits if it is not even the beginning of an object.
+fn summary(body: &[u8]) -> String {
+    let beginning = body.get(..SUMMARY).unwrap_or(body);
+    let mut text = match beginning {
+        [] => return "<empty>".to_owned(),
+        [b'{', ..] => String::from_utf8_lossy(beginning).into_owned(),
+        _ => beginning.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > SUMMARY {
+        text += " ...";
+    }
+    text
 }

@@ -13,7 +13,7 @@ mod write;
 use std::{collections::BTreeMap, sync::Arc};
 
 use apimachinery::{ApiError, StatusReason, table::IncludeObject};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -184,40 +184,6 @@ impl Call<'_> {
     fn include(&self) -> Result<IncludeObject, ApiError> {
         IncludeObject::parse(self.info.parameter("includeObject").unwrap_or_default())
             .map_err(ApiError::bad_request)
-    }
-}
-
-/// Most characters of all warnings together before long ones are cut, and of each one then:
-/// upstream's `truncateAtTotalRunes` and `truncateItemRunes`.
-const WARNINGS_MAX: usize = 4096;
-const WARNING_MAX: usize = 256;
-
-/// Tells the client what it should know: RFC 7234 `Warning`. Too many are first cut, then left out.
-/// Mirrors `k8s.io/apiserver/pkg/endpoints/filters/warning.go`.
-fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
-    let mut unique: Vec<&String> = Vec::with_capacity(warnings.len());
-    for warning in warnings {
-        if !unique.contains(&warning) {
-            unique.push(warning);
-        }
-    }
-    let total: usize = unique.iter().map(|warning| warning.chars().count()).sum();
-    let mut written = 0;
-    for warning in unique {
-        let limit = if total > WARNINGS_MAX {
-            WARNING_MAX
-        } else {
-            usize::MAX
-        };
-        if written >= WARNINGS_MAX {
-            return;
-        }
-        let text: String = warning.chars().take(limit).collect();
-        written += text.chars().count();
-        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-            response.headers_mut().append(http::header::WARNING, value);
-        }
     }
 }
 

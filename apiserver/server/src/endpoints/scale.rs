@@ -6,13 +6,13 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::{
-    Call, add_warnings, decode,
+    Call, decode,
     options::{OptionsKind, SentOptions},
     write::sent_apply,
 };
 use crate::{
     registry::{ScaleChange, Subresource},
-    response::Body,
+    response::{self, Body},
 };
 
 impl Call<'_> {
@@ -65,7 +65,7 @@ impl Call<'_> {
 
     fn shown_scale(&self, scale: Bytes, warnings: &[String]) -> Result<Response<Body>, ApiError> {
         let mut response = self.part(StatusCode::OK, scale, Subresource::Scale)?;
-        add_warnings(&mut response, warnings);
+        response::add_warnings(&mut response, warnings);
         Ok(response)
     }
 }

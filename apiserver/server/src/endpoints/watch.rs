@@ -113,7 +113,7 @@ impl Conversion for TableView {
     fn bookmark(&self, metadata: Value, is_first: bool) -> Value {
         let table = self.store.table(Subresource::None);
         let resource_version = metadata["resourceVersion"].clone();
-        let row = table.empty_row(self.store.definition(), metadata);
+        let row = table.bookmark_row(self.store.definition(), &metadata, self.include);
         let shown = self.table(row, &resource_version);
         if is_first {
             shown

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     registry::{Applied, Apply, FieldValidation, Patch, Subresource, WriteOptions, Written},
-    response::Body,
+    response::{self, Body},
 };
 
 /// What a PATCH may have as its content type. Unlike others, these are compared as they are written.
@@ -26,7 +26,7 @@ impl Call<'_> {
         let created = self
             .store
             .create(&self.resource.namespace, object, &options.write)
-            .await?;
+            .await;
         self.written(created, warnings)
     }
 
@@ -41,7 +41,7 @@ impl Call<'_> {
         let updated = self
             .store
             .update(namespace, name, object, subresource, &options.write)
-            .await?;
+            .await;
         self.written(updated, warnings)
     }
 
@@ -65,7 +65,7 @@ impl Call<'_> {
         if kind == OptionsKind::Apply {
             let (apply, warnings) = sent_apply(&body, &options)?;
             let applied = self.apply((namespace, name), &apply, subresource, &options.write);
-            return self.written(applied.await?, warnings);
+            return self.written(applied.await, warnings);
         }
         let (patch, warnings) = self.sent_patch(&body, &options)?;
         let SentOptions {
@@ -75,7 +75,7 @@ impl Call<'_> {
             .store
             .patch(namespace, name, &patch, subresource, *validation, write)
             .await;
-        self.written(patched?, warnings)
+        self.written(patched, warnings)
     }
 
     /// The JSON patch or merge patch in the body, and the warnings about it.
@@ -88,12 +88,18 @@ impl Call<'_> {
             let patch = Patch::json(body)?;
             let duplicates = apimachinery::decode::json(body).map(|d| d.duplicates);
             let duplicates = duplicates.unwrap_or_default();
-            let warnings = duplicate_fields("json patch ", &duplicates, options.validation)?;
+            let warnings = duplicate_fields(
+                "json patch ",
+                &duplicates,
+                options.validation,
+                Patch::refused_strictly,
+            )?;
             return Ok((patch, warnings));
         }
         let Decoded { value, duplicates } = apimachinery::decode::json(body)
             .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-        let warnings = duplicate_fields("", &duplicates, options.validation)?;
+        let warnings =
+            duplicate_fields("", &duplicates, options.validation, Patch::refused_strictly)?;
         Ok((Patch::merge(value)?, warnings))
     }
 
@@ -156,11 +162,16 @@ impl Call<'_> {
         Ok((object, warnings))
     }
 
+    /// The answer to a write, with what the client should know.
     fn written(
         &self,
-        written: Written,
+        written: Result<Written, ApiError>,
         mut warnings: Vec<String>,
     ) -> Result<Response<Body>, ApiError> {
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => return Err(error.with_warnings(warnings)),
+        };
         let status = if written.created {
             StatusCode::CREATED
         } else {
@@ -168,7 +179,7 @@ impl Call<'_> {
         };
         let mut response = self.object(status, written.object)?;
         warnings.extend(written.warnings);
-        super::add_warnings(&mut response, &warnings);
+        response::add_warnings(&mut response, &warnings);
         Ok(response)
     }
 }
@@ -179,7 +190,9 @@ pub(super) fn sent_apply(
 ) -> Result<(Apply, Vec<String>), ApiError> {
     let no_yaml = |e| ApiError::bad_request(format!("error decoding YAML: {e}"));
     let Decoded { value, duplicates } = apimachinery::decode::yaml(body).map_err(no_yaml)?;
-    let warnings = duplicate_fields("", &duplicates, options.validation)?;
+    let warnings = duplicate_fields("", &duplicates, options.validation, |e| {
+        ApiError::bad_request(format!("error strict decoding YAML: {e}"))
+    })?;
     let object = Object::as_sent(value).map_err(no_yaml)?;
     let force = options.force;
     Ok((Apply { object, force }, warnings))
@@ -190,6 +203,7 @@ fn duplicate_fields(
     prefix: &str,
     duplicates: &[String],
     validation: FieldValidation,
+    refused: impl Fn(&str) -> ApiError,
 ) -> Result<Vec<String>, ApiError> {
     let texts = duplicates
         .iter()
@@ -198,10 +212,7 @@ fn duplicate_fields(
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Strict if !duplicates.is_empty() => {
             let list: Vec<String> = texts.collect();
-            Err(ApiError::bad_request(format!(
-                "error decoding patch: {}",
-                list.join(", ")
-            )))
+            Err(refused(&list.join(", ")))
         }
         FieldValidation::Strict | FieldValidation::Warn => Ok(texts.collect()),
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use storage::StorageError;
 
-use super::{Store, WriteOptions, Written, prepare};
+use super::{Store, WriteOptions, Written, owner_references, prepare};
 
 /// How often a generated name is tried, as upstream's `maxNameGenerationCreateAttempts`.
 const NAME_ATTEMPTS: u32 = 8;
@@ -58,6 +58,13 @@ impl Store {
                 .check_create(namespace, &self.resource, object.name())
                 .await?;
         }
+        let duplicate_owners = owner_references::drop_duplicates(
+            &mut object,
+            match ownership {
+                FieldOwnership::Track => owner_references::IN_THE_BODY,
+                FieldOwnership::Settled => owner_references::IN_THE_RESULT,
+            },
+        );
         let now = Timestamp::now();
         prepare::for_create(&self.definition, &mut object, namespace, now);
         self.strategy.prepare_for_create(&mut object);
@@ -84,10 +91,11 @@ impl Store {
                 }
                 Err(error) => return Err(self.storage_error(error, "create", object.name())),
                 Ok(bytes) => {
+                    let warnings = duplicate_owners.into_iter();
                     return Ok(Written {
                         object: bytes,
                         created: true,
-                        warnings: self.warnings_on_create(&object),
+                        warnings: warnings.chain(self.warnings_on_create(&object)).collect(),
                     });
                 }
             }

@@ -30,15 +30,10 @@ impl Store {
         unknown: &[String],
         validation: FieldValidation,
     ) -> Result<Vec<String>, ApiError> {
-        let schema = &self.definition.schema;
-        let pruned = schema.prune(object.fields_mut());
-        let embedded = schema.coerce_embedded(object.fields_mut());
-        let embedded = embedded.map_err(|e| self.cannot_handle(&e.to_string()))?;
+        let unknown = self.unknown_fields(object, unknown)?;
         let duplicates = duplicates
             .iter()
             .map(|p| format!("duplicate field \"{p}\""));
-        let unknown = unknown.iter().chain(&pruned).chain(&embedded);
-        let unknown = unknown.map(|p| format!("unknown field \"{p}\""));
         let texts: Vec<String> = duplicates.chain(unknown).collect();
         match validation {
             FieldValidation::Ignore => Ok(Vec::new()),
@@ -49,6 +44,24 @@ impl Store {
                 Err(self.cannot_handle(&format!("strict decoding error: {list}")))
             }
         }
+    }
+
+    /// Drops the fields that the schema does not know and says which, after those that were dropped
+    /// before.
+    ///
+    /// # Errors
+    /// 400 for an embedded resource whose metadata cannot be handled.
+    pub(super) fn unknown_fields(
+        &self,
+        object: &mut Object,
+        before: &[String],
+    ) -> Result<Vec<String>, ApiError> {
+        let schema = &self.definition.schema;
+        let pruned = schema.prune(object.fields_mut());
+        let embedded = schema.coerce_embedded(object.fields_mut());
+        let embedded = embedded.map_err(|e| self.cannot_handle(&e.to_string()))?;
+        let unknown = before.iter().chain(&pruned).chain(&embedded);
+        Ok(unknown.map(|p| format!("unknown field \"{p}\"")).collect())
     }
 
     /// 400 for an object that does not fit the kind at all.

@@ -8,6 +8,7 @@ mod create;
 mod delete;
 mod error;
 mod field_validation;
+mod owner_references;
 mod patch;
 mod prepare;
 mod read;

@@ -1,7 +1,7 @@
 //! Patch: JSON patch and merge patch.
 //!
 //! Known deviation: operations on what is not there are refused, where upstream's library lets some
-//! pass; and the refusal says which operation failed.
+//! pass; and the refusal says which operation failed. A refused result is not repeated in the error.
 
 use apimachinery::{ApiError, FieldError, Object, StatusReason, decode::DEPTH_MAX};
 use json_patch::{PatchOperation, jsonptr::PointerBuf};
@@ -72,6 +72,11 @@ impl Patch {
                 "Invalid JSON Patch: a merge patch must be a JSON object",
             ))
         }
+    }
+
+    /// 422 for fields that strict validation refuses.
+    pub fn refused_strictly(fields: &str) -> ApiError {
+        no_object(&format!("strict decoding error: {fields}"))
     }
 
     pub(crate) fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
@@ -198,11 +203,22 @@ impl Store {
             let before = current.revision.to_string();
             let mut value = current.as_served(self).into_value();
             patch.apply(&mut value)?;
+            if let Some(field) = Object::missing_type(&value) {
+                let why = format!("Object '{field}' is missing in the patched object");
+                return Err(no_object(&why));
+            }
             let (mut object, unknown) = Object::decode(value).map_err(|e| no_object(&e))?;
             let has_version = object.resource_version() != before;
             self.check_kind(&object)?;
             self.check_body(namespace, name, &object)?;
-            let unknown = self.check_fields(&mut object, &[], &unknown, validation)?;
+            let mut unknown = self.unknown_fields(&mut object, &unknown)?;
+            match validation {
+                FieldValidation::Ignore => unknown.clear(),
+                FieldValidation::Strict if !unknown.is_empty() => {
+                    return Err(Patch::refused_strictly(&unknown.join(", ")));
+                }
+                FieldValidation::Strict | FieldValidation::Warn => {}
+            }
             let change = Change {
                 key: key.clone(),
                 name,
@@ -215,8 +231,8 @@ impl Store {
                 Err(error) if is_conflict(&error) && !has_version && attempt < ATTEMPTS => {
                     attempt += 1;
                 }
-                written => {
-                    let mut written = written?;
+                Err(error) => return Err(error.with_warnings(unknown)),
+                Ok(mut written) => {
                     written.warnings.splice(0..0, unknown);
                     return Ok(written);
                 }
@@ -225,7 +241,8 @@ impl Store {
     }
 }
 
-/// 422 for a patch whose result is no object of Kubernetes.
+/// 422 for a patch whose result is no object of Kubernetes. Upstream repeats the whole result, twice;
+/// an error is logged and shown where the object may not be, so this one does not.
 fn no_object(why: &str) -> ApiError {
     let error = FieldError::invalid("patch", &Value::Null, why.to_owned());
     ApiError::invalid("", "", "", &[error])

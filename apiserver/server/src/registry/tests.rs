@@ -426,6 +426,23 @@ async fn patches_change_what_they_name() {
         patch(Patch::merge(json!([]))).await.unwrap_err().code(),
         400
     );
+    let invalid = Patch::merge(json!({"spec": {"size": "x", "y": 1}}));
+    let error = patch(invalid).await.unwrap_err();
+    assert_eq!(error.warnings(), ["unknown field \"spec.y\""]);
+    for (patch_of, missing) in [
+        (json!({"kind": null}), "Kind"),
+        (json!({"kind": "", "apiVersion": null}), "Kind"),
+        (json!({"apiVersion": null}), "apiVersion"),
+    ] {
+        let error = patch(Patch::merge(patch_of)).await.unwrap_err();
+        let status = error.to_status();
+        assert_eq!(
+            (error.code(), &status["details"]["causes"][0]["field"]),
+            (422, &json!("patch"))
+        );
+        let why = format!("Object '{missing}' is missing in the patched object");
+        assert!(error.to_string().ends_with(&why), "{error}");
+    }
 }
 
 /// V14: copies of copies and objects that grow patch by patch are bounded.

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     Current, Store, Subresource, WriteOptions, Written,
     create::{FieldOwnership, finalizer_warnings},
-    prepare,
+    owner_references, prepare,
 };
 
 /// A change of an object, made for one state of it.
@@ -55,6 +55,8 @@ impl Store {
             let version = current.revision.to_string();
             object.set_metadata_field("resourceVersion", Some(json!(version)));
         }
+        let duplicate_owners =
+            owner_references::drop_duplicates(&mut object, owner_references::IN_THE_BODY);
         let change = Change {
             key,
             name,
@@ -63,7 +65,9 @@ impl Store {
             subresource,
             ownership: FieldOwnership::Track,
         };
-        self.replace(change, options).await
+        let mut written = self.replace(change, options).await?;
+        written.warnings.splice(0..0, duplicate_owners);
+        Ok(written)
     }
 
     /// The rest of an update, from the state that it was made for.
@@ -81,6 +85,8 @@ impl Store {
             ownership,
         } = change;
         self.check_version(name, &object, &current)?;
+        let duplicate_owners =
+            owner_references::drop_duplicates(&mut object, owner_references::IN_THE_RESULT);
         let (old, now) = (&current.object, Timestamp::now());
         prepare::for_update(&self.definition, &mut object, old, subresource);
         self.strategy
@@ -110,7 +116,8 @@ impl Store {
         };
         let revision = revision.map_err(|e| self.storage_error(e, "update", name))?;
         let is_new = |finalizer: &str| old.finalizers().all(|had| had != finalizer);
-        let mut warnings = finalizer_warnings(&object, is_new);
+        let mut warnings = Vec::from_iter(duplicate_owners);
+        warnings.extend(finalizer_warnings(&object, is_new));
         warnings.extend(self.strategy.warnings_on_update(&object, old));
         Ok(Written {
             object: self.served(&bytes, revision)?,

@@ -114,7 +114,6 @@ pub(crate) fn cases() -> Vec<Case> {
         case("apply: nothing instead of what is owned")
             .apply("a", data(json!({ "a": "1" })))
             .apply("a", data(json!({}))),
-        case("apply: null").apply("a", spec(json!({ "query": null }))),
         case("apply: YAML")
             .send("PATCH", "/a")
             .query("fieldManager=one")

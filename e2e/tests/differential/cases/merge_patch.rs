@@ -57,6 +57,13 @@ pub(crate) fn cases() -> Vec<Case> {
             json!({ "apiVersion": "v1" }),
         ),
         patched("merge patch: no kind", json!({ "kind": null })),
+        patched("merge patch: an empty kind", json!({ "kind": "" })),
+        patched("merge patch: no apiVersion", json!({ "apiVersion": null })),
+        patched(
+            "merge patch: neither",
+            json!({ "apiVersion": null, "kind": null }),
+        ),
+        patched("merge patch: a kind that is a number", json!({ "kind": 1 })),
         metadata("merge patch: a label", json!({ "labels": { "a": "b" } })),
         metadata(
             "merge patch: a null label that is not there",

@@ -16,11 +16,14 @@ mod list;
 mod merge_patch;
 mod metadata;
 mod negotiation;
+mod nulls;
+mod owners;
 mod paging;
 mod partial_metadata;
 mod paths;
 mod schema;
 mod selectors;
+mod snapshots;
 mod status;
 mod table;
 mod timeouts;
@@ -50,11 +53,14 @@ pub(crate) fn all() -> Vec<Case> {
         merge_patch::cases(),
         metadata::cases(),
         negotiation::cases(),
+        nulls::cases(),
+        owners::cases(),
         paging::cases(),
         partial_metadata::cases(),
         paths::cases(),
         schema::cases(),
         selectors::cases(),
+        snapshots::cases(),
         status::cases(),
         table::cases(),
         timeouts::cases(),

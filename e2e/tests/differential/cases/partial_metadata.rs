@@ -63,6 +63,20 @@ pub(crate) fn cases() -> Vec<Case> {
             .merge_patch("a", json!({ "spec": { "query": "x" } }))
             .delete("a")
             .events(2),
+        begun("metadata: a watch into a selector and out")
+            .watch("resourceVersion={a.metadata.resourceVersion}&labelSelector=a=c")
+            .accept(ONE)
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "c" } } }))
+            .merge_patch("a", json!({ "spec": { "query": "x" } }))
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "d" } } }))
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "c" } } }))
+            .delete("a")
+            .events(5),
+        begun("metadata: a watch of revision 0 with bookmarks")
+            .list("")
+            .watch("resourceVersion=0&allowWatchBookmarks=true")
+            .accept(ONE)
+            .events(2),
         begun("metadata: a watch with the initial events")
             .watch(
                 "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",

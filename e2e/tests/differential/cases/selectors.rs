@@ -60,6 +60,16 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         field("selectors: an unknown field", "spec.source=test"),
         field("selectors: an unknown metadata field", "metadata.uid=x"),
+        field("selectors: a label as a field", "metadata.labels.app=a"),
+        field("selectors: a field of the status", "status.syncStatus!=x"),
+        field(
+            "selectors: a good field and an unknown one",
+            "metadata.name=one,spec.source=x",
+        ),
+        selected("selectors: an unknown field of a delete", "")
+            .send("DELETE", "")
+            .query("fieldSelector=spec.source=test")
+            .list(""),
         field("selectors: no operator", "metadata.name"),
         field("selectors: an escape", "metadata.name=o%5C,e"),
         field("selectors: a bad escape", "metadata.name=o%5Ce"),

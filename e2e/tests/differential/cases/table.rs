@@ -79,6 +79,29 @@ pub(crate) fn cases() -> Vec<Case> {
             .watch("resourceVersion={a.metadata.resourceVersion}&includeObject=Object")
             .accept(TABLE)
             .events(2),
+        begun("table: a watch into a selector and out")
+            .watch("resourceVersion={a.metadata.resourceVersion}&labelSelector=a=c")
+            .accept(TABLE)
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "c" } } }))
+            .merge_patch("a", json!({ "spec": { "query": "x" } }))
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "d" } } }))
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "c" } } }))
+            .delete("a")
+            .events(5),
+        begun("table: a watch into a selector and out, with objects")
+            .watch("resourceVersion={a.metadata.resourceVersion}&labelSelector=a=c&includeObject=Object")
+            .accept(TABLE)
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "c" } } }))
+            .merge_patch("a", json!({ "spec": { "query": "x" } }))
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "d" } } }))
+            .merge_patch("a", json!({ "metadata": { "labels": { "a": "c" } } }))
+            .delete("a")
+            .events(5),
+        begun("table: a watch of revision 0 with bookmarks")
+            .list("")
+            .watch("resourceVersion=0&allowWatchBookmarks=true")
+            .accept(TABLE)
+            .events(3),
         begun("table: a watch with the initial events")
             .watch(
                 "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",

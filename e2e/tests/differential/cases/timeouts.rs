@@ -20,7 +20,23 @@ pub(crate) fn cases() -> Vec<Case> {
         read("timeout: nothing", "0s"),
         read("timeout: negative", "-1s"),
         read("timeout: longer than there is", "10h"),
+        read("timeout: a fraction", "1.5s"),
+        read("timeout: two units", "1m30s"),
+        read("timeout: a space", "5%20s"),
+        read("timeout: an unknown unit", "1d"),
+        read("timeout: a sign", "%2B5s"),
+        read("timeout: a unit alone", "s"),
+        read("timeout: more than can be", "9999999999999h"),
         case("timeout: list").list("timeout=x"),
+        case("timeout: watch").list("watch=true&timeoutSeconds=1&timeout=x"),
+        case("timeout: delete collection")
+            .post(record("a"))
+            .send("DELETE", "")
+            .query("timeout=x")
+            .get("a"),
+        case("timeout: discovery")
+            .send_to("GET", "/apis/{group}/v1alpha1")
+            .query("timeout=x"),
         case("timeout: create")
             .post(record("a"))
             .query("timeout=x")

@@ -85,6 +85,14 @@ pub(crate) fn cases() -> Vec<Case> {
             .list("")
             .watch("timeoutSeconds=1&resourceVersion=0")
             .end(),
+        begun("watch: revision 0, with bookmarks")
+            .list("")
+            .watch("timeoutSeconds=1&resourceVersion=0&allowWatchBookmarks=true")
+            .end(),
+        begun("watch: revision 0, with bookmarks and a selector that nothing has")
+            .list("")
+            .watch("resourceVersion=0&allowWatchBookmarks=true&labelSelector=none")
+            .events(1),
         ended("watch: an empty revision", "resourceVersion="),
         ended(
             "watch: without a revision, with bookmarks",
