@@ -114,8 +114,8 @@ async fn what_is_malformed_is_400_and_says_where() -> Result<()> {
         (Method::PUT, JSON, json, "line 3 column 10"),
         (Method::PATCH, MERGE_PATCH, json, "line 3 column 10"),
         (Method::PATCH, JSON_PATCH, "[\n{]", "line 2 column 2"),
-        (Method::POST, YAML, yaml, "line 4"),
-        (Method::PATCH, APPLY, yaml, "line 4"),
+        (Method::POST, YAML, yaml, "line 3"),
+        (Method::PATCH, APPLY, yaml, "line 3"),
     ] {
         let answer = victim.send(method.clone(), content_type, body).await?;
         assert_eq!(
