@@ -79,7 +79,7 @@ mod tests {
         RequestInfo::parse(method, path, None)
     }
 
-    /// X4: a full house is 429 with Retry-After, for writes and reads apart, and a place comes back.
+    /// X4, N15: a full house is 429 with Retry-After, for writes and reads apart, and a place comes back.
     #[test]
     fn too_many_writes_are_429_and_reads_go_on() {
         let limits = Limits::default();
@@ -94,7 +94,7 @@ mod tests {
         assert!(limits.enter(&write).is_ok());
     }
 
-    /// Invariant: load on the data never limits discovery or health.
+    /// N13: load on the data never limits discovery or health.
     #[test]
     fn discovery_and_health_are_never_limited() {
         let limits = Limits::default();
@@ -105,6 +105,19 @@ mod tests {
         assert!(limits.enter(&read).is_err());
         for path in ["/apis", "/apis/g/v", "/readyz", "/openapi/v3"] {
             assert!(limits.enter(&request(&Method::GET, path)).is_ok(), "{path}");
+        }
+    }
+
+    /// W10: watches take no place from reads and writes, however many there are.
+    #[test]
+    fn watches_take_no_place_from_other_requests() {
+        let limits = Limits::default();
+        let watch = RequestInfo::parse(&Method::GET, "/apis/g/v/rs", Some("watch=true"));
+        let _places: Vec<_> = (0..10 * READS_MAX)
+            .map(|_| limits.enter(&watch).unwrap())
+            .collect();
+        for method in [Method::GET, Method::POST] {
+            assert!(limits.enter(&request(&method, "/apis/g/v/rs")).is_ok());
         }
     }
 }

@@ -184,7 +184,7 @@ pub(crate) mod tests {
         Arc::new(Codec::new(&thing_definition()).read(record).unwrap())
     }
 
-    /// L5: whatever the sizes, the chunks make one JSON document of the promised length.
+    /// L5, R5: whatever the sizes, the chunks make one JSON document of the promised length.
     #[tokio::test]
     async fn a_list_in_chunks_is_one_document_of_the_promised_length() {
         for sizes in [

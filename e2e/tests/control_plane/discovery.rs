@@ -123,7 +123,7 @@ async fn a_client_that_knows_the_discovery_document_gets_304() -> Result<()> {
     Ok(())
 }
 
-/// O1, P5: the real aggregator takes our document into its own.
+/// O1, O8, P5: the real aggregator takes our document into its own.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn openapi_v2_is_merged_by_the_aggregator() -> Result<()> {

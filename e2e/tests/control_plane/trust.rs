@@ -67,7 +67,7 @@ pub(crate) async fn account_kubeconfig(
     Ok(path)
 }
 
-/// Without the binding in kube-system there is nobody to believe, and no traffic is wanted.
+/// H2, H4: without the binding in kube-system there is nobody to believe, and no traffic is wanted.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn a_server_is_ready_once_it_may_read_whom_to_trust() -> Result<()> {

@@ -1,5 +1,7 @@
 //! The program itself, on a real socket, without any cluster.
 
+mod bad_input;
+mod paths;
 mod standalone;
 
 use std::{path::PathBuf, process::Stdio};

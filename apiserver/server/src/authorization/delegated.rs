@@ -156,6 +156,7 @@ mod tests {
         serde_json::to_value(review_spec(&user, &request)).unwrap()
     }
 
+    /// C6: a subresource is another question than its object.
     #[test]
     fn a_review_names_resource_subresource_and_object() {
         assert_eq!(
@@ -166,12 +167,20 @@ mod tests {
         );
     }
 
+    /// D5: discovery is asked for as a path, which every authenticated user may read in a cluster.
     #[test]
     fn a_review_of_another_path_names_path_and_method() {
-        let question = question(&Method::GET, "/metrics");
-        assert_eq!(
-            question["nonResourceAttributes"],
-            json!({"path": "/metrics", "verb": "get"})
-        );
+        for path in [
+            "/metrics",
+            "/apis",
+            "/apis/g.io",
+            "/apis/g.io/v1",
+            "/openapi/v3",
+        ] {
+            let question = question(&Method::GET, path);
+            let attributes = json!({"path": path, "verb": "get"});
+            assert_eq!(question["nonResourceAttributes"], attributes);
+            assert!(question["resourceAttributes"].is_null());
+        }
     }
 }

@@ -26,6 +26,8 @@ pub struct PastPage {
     pub entries: Vec<Arc<Entry>>,
     /// How many selected objects follow.
     pub remaining: usize,
+    /// Whether all that follow were counted; else there are more.
+    pub is_counted: bool,
 }
 
 impl Cacher {
@@ -40,7 +42,11 @@ impl Cacher {
         let limit = range.limit.unwrap_or(usize::MAX);
         let entries = selected.by_ref().take(limit).cloned().collect();
         let remaining = selected.count();
-        Some(PastPage { entries, remaining })
+        Some(PastPage {
+            entries,
+            remaining,
+            is_counted: true,
+        })
     }
 }
 

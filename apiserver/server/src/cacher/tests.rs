@@ -111,7 +111,7 @@ fn is(event_type: &str, name: &str, revision: Revision) -> (String, String, Stri
     (event_type.to_owned(), name.to_owned(), revision.to_string())
 }
 
-/// W2, W8: a watch from a revision sees what follows it, in order, once.
+/// W2, W8, N2: a watch from a revision sees what follows it, in order, once.
 #[tokio::test]
 async fn a_watch_resumes_strictly_after_its_revision() {
     let f = Fixture::new(10).await;
@@ -123,7 +123,7 @@ async fn a_watch_resumes_strictly_after_its_revision() {
     assert_eq!(brief(&next(&mut watch).await), is("MODIFIED", "a", third));
 }
 
-/// W3: an object that leaves the selection is DELETED with the new revision and its old body; one
+/// W3, N9: an object that leaves the selection is DELETED with the new revision and its old body; one
 /// that comes in is ADDED.
 #[tokio::test]
 async fn selector_transitions_are_deletes_and_adds() {
@@ -161,7 +161,7 @@ async fn a_delete_event_has_the_revision_of_the_delete() {
     assert!(f.cacher.get(&key("a")).is_none());
 }
 
-/// W6: initial events come in name order and end with one marked bookmark.
+/// W6, N1: initial events come in name order and end with one marked bookmark.
 #[tokio::test]
 async fn initial_events_end_with_a_marked_bookmark() {
     let f = Fixture::new(10).await;
@@ -195,7 +195,7 @@ async fn a_watch_from_a_forgotten_revision_is_expired() {
     );
 }
 
-/// W7: a watch that falls behind is ended with a 410 event and never slows a writer.
+/// W7, N12: a watch that falls behind is ended with a 410 event and never slows a writer.
 #[tokio::test]
 async fn a_slow_watch_is_ended_with_410() {
     let f = Fixture::new(2).await;

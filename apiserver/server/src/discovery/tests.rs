@@ -27,7 +27,7 @@ async fn legacy_discovery_lists_groups_versions_and_resources() {
     insta::assert_json_snapshot!("resources", get("/apis/test.io/v1", "*/*").await.2);
 }
 
-/// D2, D3: aggregated discovery, recognisable by its content type.
+/// D2, D3, P4: aggregated discovery, recognisable by its content type.
 #[tokio::test]
 async fn aggregated_discovery_says_so_in_its_content_type() {
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";

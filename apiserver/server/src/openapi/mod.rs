@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// O6: no boolean `additionalProperties`, no reference that leads nowhere.
+    /// O6, N14: no boolean `additionalProperties`, no reference that leads nowhere.
     #[test]
     fn schemas_are_of_the_form_that_every_client_can_read() {
         fn check(value: &Value, schemas: &Value) {

@@ -244,4 +244,6 @@ impl Current {
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
 mod tests;

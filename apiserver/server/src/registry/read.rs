@@ -82,6 +82,7 @@ impl Store {
         entries.truncate(limit.unwrap_or(usize::MAX));
         let page = PastPage {
             remaining: selected - entries.len(),
+            is_counted: true,
             entries,
         };
         Ok(self.list_result(namespace, selection, page, revision))
@@ -157,7 +158,11 @@ impl Store {
             if !page.more || entries.len() > limit {
                 let remaining = entries.len().saturating_sub(limit);
                 entries.truncate(limit);
-                return Ok(PastPage { entries, remaining });
+                return Ok(PastPage {
+                    entries,
+                    remaining,
+                    is_counted: !page.more,
+                });
             }
         }
     }
@@ -169,7 +174,11 @@ impl Store {
         page: PastPage,
         revision: Revision,
     ) -> ListResult {
-        let PastPage { entries, remaining } = page;
+        let PastPage {
+            entries,
+            remaining,
+            is_counted,
+        } = page;
         let prefix = self.prefix(namespace);
         let next = entries.last().filter(|_| remaining > 0);
         let continue_token = next.map(|last| {
@@ -184,7 +193,8 @@ impl Store {
             entries,
             revision,
             continue_token,
-            remaining: (remaining > 0 && selection.is_everything()).then_some(remaining),
+            remaining: (remaining > 0 && is_counted && selection.is_everything())
+                .then_some(remaining),
         }
     }
 }

@@ -59,7 +59,7 @@ fn with_size(mut object: Object, size: i64) -> Object {
     object
 }
 
-/// V1, V3: the server sets what it owns and clears what a client may not set.
+/// V1, V3, C3: the server sets what it owns and clears what a client may not set.
 #[tokio::test]
 async fn create_sets_the_servers_fields() {
     let mut object = thing("a", 1);
@@ -139,7 +139,7 @@ async fn create_of_a_taken_name_is_409_and_of_one_on_its_way_out_says_so() {
     );
 }
 
-/// V6: only a change of the spec counts as a generation; status writes and labels do not.
+/// V6, C1, N6: only a change of the spec counts as a generation; status writes and labels do not.
 #[tokio::test]
 async fn generation_counts_changes_of_the_spec() {
     let store = store();
@@ -162,7 +162,7 @@ async fn generation_counts_changes_of_the_spec() {
     assert_eq!(written.get("status"), Some(&json!({"phase": "done"})));
 }
 
-/// V7: a stale version is 409, none at all is 422, and a change that is none is not written.
+/// V7, N5, N6: a stale version is 409, none at all is 422, and a change that is none is not written.
 #[tokio::test]
 async fn update_needs_the_newest_version_and_skips_what_changes_nothing() {
     let store = store();
@@ -192,7 +192,7 @@ async fn update_needs_the_newest_version_and_skips_what_changes_nothing() {
     assert_eq!(update(&store, bare).await.unwrap_err().code(), 409);
 }
 
-/// V8: an object with finalizers waits; the last one gone, it goes.
+/// V8, N7: an object with finalizers waits; the last one gone, it goes.
 #[tokio::test]
 async fn finalizers_hold_a_deleted_object() {
     let store = store();
@@ -221,7 +221,7 @@ async fn finalizers_hold_a_deleted_object() {
     );
 }
 
-/// V8: preconditions that do not hold are 409.
+/// V8, N7: preconditions that do not hold are 409.
 #[tokio::test]
 async fn delete_preconditions_protect_an_object() {
     let store = store();
@@ -370,7 +370,7 @@ async fn pages_show_one_state() {
     assert_eq!(names(&store, "").await.0, ["a", "b", "bb", "d"]);
 }
 
-/// Invariant: LIST and GET give the same bytes.
+/// N10: LIST and GET give the same bytes.
 #[tokio::test]
 async fn get_and_list_agree_to_the_byte() {
     let store = store();

@@ -17,7 +17,7 @@ fn owners(digit: &str) -> Value {
         "name": "x", "uid": format!("00000000-0000-0000-0000-00000000000{digit}") }] } })
 }
 
-/// A2, A3, A7: what managers own, share and give up.
+/// A2, A3, A7, N11: what managers own, share and give up.
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("apply: creates")

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::case::{Case, JSON, JSON_PATCH, MERGE_PATCH, case, record, with};
 
-/// V6, V7: reading and writing the status alone.
+/// V6, V7, C1, C2: reading and writing the status alone.
 pub(crate) fn cases() -> Vec<Case> {
     let begun = |name| case(name).post(record("a")).keep("a");
     let stale = json!({ "status": { "syncStatus": "Stale" } });

@@ -29,8 +29,8 @@ use crate::{
     testing::thing_definition,
 };
 
-/// Runs of a usual test: about three seconds.
-const CASES: u32 = 64;
+/// Runs of a usual test: about four seconds.
+const CASES: u32 = 48;
 const NO_VERSION: Option<&str> = None;
 /// Long enough for a bookmark.
 const BOOKMARK_TIME: std::time::Duration = std::time::Duration::from_secs(61);

@@ -47,7 +47,7 @@ async fn replace(store: &Store, scale: &Object) -> Result<Value, ApiError> {
     Ok(serde_json::from_slice(&written.object).unwrap())
 }
 
-/// 1.12: a scale shows and changes the replicas and nothing else.
+/// C4: a scale shows and changes the replicas and nothing else.
 #[tokio::test]
 async fn a_scale_is_a_window_on_the_object() {
     let store = store().await;
@@ -72,7 +72,7 @@ async fn a_scale_is_a_window_on_the_object() {
     assert_eq!(entry.unwrap()["subresource"], "scale");
 }
 
-/// 1.12: two that scale at once do not overwrite each other: the object's version counts.
+/// C4: two that scale at once do not overwrite each other: the object's version counts.
 #[tokio::test]
 async fn a_scale_of_an_older_version_conflicts() {
     let store = store().await;
@@ -99,7 +99,7 @@ async fn what_is_no_number_of_replicas_is_refused() {
     }
 }
 
-/// 1.12, A2: a patch and an apply change it too; an apply conflicts with another owner.
+/// C4, A2: a patch and an apply change it too; an apply conflicts with another owner.
 #[tokio::test]
 async fn a_scale_can_be_patched_and_applied() {
     let store = store().await;
