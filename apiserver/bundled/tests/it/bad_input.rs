@@ -142,7 +142,7 @@ async fn nesting_and_aliases_are_refused() -> Result<()> {
     let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let many = vec![format!("*a{}", level - 1); 10].join(", ");
-        aliases += &format!("a{level}: &a{level} [{many}]\n");
+        aliases.extend([format!("a{level}: &a{level} [{many}]\n")]);
     }
     for (method, content_type, body) in [
         (Method::POST, JSON, &lists),

@@ -111,10 +111,17 @@ fn summary(body: &[u8]) -> String {
     let mut text = match beginning {
         [] => return "<empty>".to_owned(),
         [b'{', ..] => String::from_utf8_lossy(beginning).into_owned(),
-        _ => beginning.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => hexadecimal(beginning),
     };
     if body.len() > SUMMARY {
         text += " ...";
     }
     text
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .filter_map(|n| char::from_digit(n.into(), 16))
+        .collect()
 }

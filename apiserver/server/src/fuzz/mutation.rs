@@ -93,7 +93,7 @@ pub(super) fn inputs(seeds: &'static [&'static str]) -> impl Strategy<Value = Ve
 }
 
 /// A part of some bytes, in whichever order its ends come.
-fn part(length: usize, one: &Index, other: &Index) -> std::ops::Range<usize> {
+fn part(length: usize, one: Index, other: Index) -> std::ops::Range<usize> {
     let (one, other) = (one.index(length + 1), other.index(length + 1));
     one.min(other)..one.max(other)
 }
@@ -107,10 +107,10 @@ impl Mutation {
         };
         match self {
             Self::Remove(from, to) => {
-                bytes.drain(part(length, from, to));
+                bytes.drain(part(length, *from, *to));
             }
             Self::Repeat(from, to, times) => {
-                let part = part(length, from, to);
+                let part = part(length, *from, *to);
                 let repeated = bytes[part.clone()].repeat(*times);
                 bytes.splice(part, repeated);
             }
@@ -118,7 +118,7 @@ impl Mutation {
             Self::Byte(at, byte) => insert(bytes, at, &[*byte]),
             Self::Splice(at, seed, from, to) => {
                 let seed = seeds[seed % seeds.len()].as_bytes();
-                insert(bytes, at, &seed[part(seed.len(), from, to)]);
+                insert(bytes, at, &seed[part(seed.len(), *from, *to)]);
             }
             Self::Nest(at, nesting, levels) => {
                 insert(bytes, at, NESTINGS[*nesting].repeat(*levels).as_bytes());

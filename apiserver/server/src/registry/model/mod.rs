@@ -133,7 +133,7 @@ impl Run {
 
     fn version(&self, key: &Key, version: Version) -> Option<String> {
         let current = self.model.objects().get(key);
-        let current = current.map_or(self.model.revision() + 1, |state| state.revision);
+        let current = current.map_or_else(|| self.model.revision() + 1, |state| state.revision);
         match version {
             Version::Current => Some(current.to_string()),
             Version::Stale => Some((if current > 1 { current - 1 } else { 1000 }).to_string()),
@@ -236,17 +236,8 @@ impl Run {
             }
             Action::MergePatch(key, content, version) => {
                 let outcome = self.model.patch(&key, &content, version);
-                let mut patch = json!({
-                    "metadata": {"finalizers": content.finalizers, "labels": {"l": null}},
-                    "spec": {"size": content.size}, "status": {"phase": "mine"},
-                });
-                if !content.label.is_empty() {
-                    patch["metadata"]["labels"]["l"] = json!(content.label);
-                }
-                if let Some(version) = self.version(&key, version) {
-                    patch["metadata"]["resourceVersion"] = json!(version);
-                }
-                let answer = send_patch(store, &key, Patch::merge(patch), options).await;
+                let patch = merge_patch(&content, self.version(&key, version));
+                let answer = send_patch(store, &key, patch, options).await;
                 (key, outcome, answer)
             }
             Action::JsonPatch(key, size) => {
@@ -277,4 +268,18 @@ impl Run {
         };
         self.settle(&key, outcome, answer, dry_run);
     }
+}
+
+fn merge_patch(content: &Content, version: Option<String>) -> Result<Patch, ApiError> {
+    let mut patch = json!({
+        "metadata": {"finalizers": content.finalizers, "labels": {"l": null}},
+        "spec": {"size": content.size}, "status": {"phase": "mine"},
+    });
+    if !content.label.is_empty() {
+        patch["metadata"]["labels"]["l"] = json!(content.label);
+    }
+    if let Some(version) = version {
+        patch["metadata"]["resourceVersion"] = json!(version);
+    }
+    Patch::merge(patch)
 }
