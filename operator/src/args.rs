@@ -60,14 +60,14 @@ pub struct RunArgs {
     /// own if empty. The operator needs a Role in each.
     #[arg(long, env = "OPERAND_NAMESPACES", value_delimiter = ',')]
     pub operand_namespaces: Vec<String>,
-    /// The ClusterRole that lets a server get, list and watch namespaces. The operator binds it to
-    /// every server's account, and needs the right to bind it.
+    /// The ClusterRole that lets a server follow namespaces and count against quotas. The operator
+    /// binds it to every server's account, and needs the right to bind it.
     #[arg(
         long,
-        env = "NAMESPACE_READER_ROLE",
-        default_value = "extension-api-operator-namespace-reader"
+        env = "ADMISSION_ROLE",
+        default_value = "extension-api-operator-admission"
     )]
-    pub namespace_reader_role: String,
+    pub admission_role: String,
     /// The DNS domain of the cluster, for certificates.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
@@ -117,8 +117,8 @@ pub struct Config {
     pub operator_namespace: String,
     /// Where servers may run; never empty.
     pub operand_namespaces: Vec<String>,
-    /// The ClusterRole that lets servers read namespaces.
-    pub namespace_reader_role: String,
+    /// The ClusterRole that lets servers follow namespaces and count against quotas.
+    pub admission_role: String,
     /// The DNS domain of the cluster.
     pub cluster_domain: String,
 }
@@ -141,7 +141,7 @@ impl From<&RunArgs> for Config {
             server_image_pull_policy: format!("{:?}", args.server_image_pull_policy),
             operator_namespace: args.operator_namespace.clone(),
             operand_namespaces,
-            namespace_reader_role: args.namespace_reader_role.clone(),
+            admission_role: args.admission_role.clone(),
             cluster_domain: args.cluster_domain.clone(),
         }
     }

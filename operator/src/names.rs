@@ -65,9 +65,10 @@ impl Owner {
         format!("extensionapi:{}:auth-delegator", self.name)
     }
 
-    /// The binding that lets the server look up the namespaces that objects are created in.
-    pub fn namespace_reader(&self) -> String {
-        format!("extensionapi:{}:namespace-reader", self.name)
+    /// The binding that lets the server look at the namespaces that objects are created in, and at
+    /// their quotas.
+    pub fn admission(&self) -> String {
+        format!("extensionapi:{}:admission", self.name)
     }
 
     /// The binding in kube-system that lets the server read whom to trust as front proxy.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access_log::AccessLog,
-    admission::Namespaces,
+    admission::Admission,
     authentication::Authenticator,
     authorization::{Authorizer, authorize},
     discovery::Discovery,
@@ -82,7 +82,7 @@ impl ApiServer {
     /// A sentence that names the resource whose definition is wrong.
     pub fn new(
         resources: Vec<Resource>,
-        namespaces: &Arc<dyn Namespaces>,
+        admission: &Arc<dyn Admission>,
         storage: &Arc<dyn Storage>,
         authenticator: Authenticator,
         authorizer: Box<dyn Authorizer>,
@@ -109,7 +109,7 @@ impl ApiServer {
             let (store, _feed) = Store::start(
                 definition,
                 strategy,
-                Arc::clone(namespaces),
+                Arc::clone(admission),
                 Arc::clone(storage),
                 shutdown.clone(),
             )

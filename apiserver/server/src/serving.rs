@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ApiServer, Health, Resource,
-    admission::{AnyNamespace, ClusterNamespaces, Namespaces},
+    admission::{Admission, AnyNamespace, ClusterAdmission},
     authentication::{
         Authenticator, TokenReviewer, Trust, TrustStore, follow_authentication_config,
     },
@@ -35,7 +35,7 @@ pub struct Surroundings {
     trust: Arc<TrustStore>,
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
-    namespaces: Arc<dyn Namespaces>,
+    admission: Arc<dyn Admission>,
     certificate_source: Option<CertificateSource>,
     health: Health,
 }
@@ -104,14 +104,13 @@ impl Surroundings {
             }
         });
         let reviewer = TokenReviewer::new(client.clone());
-        let namespaces = ClusterNamespaces::new(client.clone());
-        tokio::spawn(Arc::clone(&namespaces).follow());
+        let admission = ClusterAdmission::start(&client);
         Ok(Self {
             tls: TlsConfig::new(certificate, &trust.load())?,
             authenticator: Authenticator::new(Arc::clone(&trust), Some(reviewer)),
             trust,
             authorizer: Box::new(SubjectAccessReviewer::new(client)),
-            namespaces,
+            admission,
             certificate_source: Some(source),
             health,
         })
@@ -128,7 +127,7 @@ impl Surroundings {
             authenticator: Authenticator::new(Arc::clone(&trust), None),
             trust,
             authorizer: Box::new(MastersOnly),
-            namespaces: Arc::new(AnyNamespace),
+            admission: Arc::new(AnyNamespace),
             certificate_source: None,
             health: Health::default(),
         })
@@ -154,7 +153,7 @@ impl Server {
             trust,
             authenticator,
             authorizer,
-            namespaces,
+            admission,
             certificate_source,
             mut health,
         } = surroundings;
@@ -169,7 +168,7 @@ impl Server {
         });
         let api = ApiServer::new(
             resources,
-            &namespaces,
+            &admission,
             storage,
             authenticator,
             authorizer,

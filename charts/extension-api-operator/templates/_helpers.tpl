@@ -35,8 +35,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* The ClusterRole that the operator binds to every server's account. */}}
-{{- define "extension-api-operator.namespaceReader" -}}
-{{- include "extension-api-operator.fullname" . }}-namespace-reader
+{{- define "extension-api-operator.admissionRole" -}}
+{{- include "extension-api-operator.fullname" . }}-admission
 {{- end -}}
 
 {{- define "extension-api-operator.podSecurityContext" -}}

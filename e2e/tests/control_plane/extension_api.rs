@@ -153,7 +153,7 @@ impl Fixture {
             child(
                 ApiResource::erase::<ClusterRoleBinding>(&()),
                 None,
-                format!("extensionapi:{name}:namespace-reader"),
+                format!("extensionapi:{name}:admission"),
             ),
             child(
                 ApiResource::erase::<RoleBinding>(&()),

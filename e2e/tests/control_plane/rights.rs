@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What the chart calls the role in a release of the chart's name.
-const ROLE: &str = "extension-api-operator-namespace-reader";
+const ROLE: &str = "extension-api-operator-admission";
 
 /// kubectl's answer to whether an account may do something.
 async fn may(cluster: &Cluster, (namespace, account): (&str, &str), deed: &str) -> Result<bool> {
@@ -35,15 +35,21 @@ async fn a_servers_account_may_read_namespaces_and_the_operator_may_not() -> Res
     let fixture = Fixture::create(&cluster, "rights").await?;
     fixture.wait_children().await?;
     let server = (OPERANDS, fixture.name.as_str());
-    for verb in ["get", "list", "watch"] {
-        let deed = format!("{verb} namespaces");
-        let permitted = cluster.wait_for(&deed, SOON, async || {
-            may(&cluster, server, &deed).await.ok()?.then_some(())
+    for deed in [
+        "get namespaces",
+        "list namespaces",
+        "watch namespaces",
+        "watch resourcequotas -n default",
+        "update resourcequotas --subresource=status -n default",
+    ] {
+        let permitted = cluster.wait_for(deed, SOON, async || {
+            may(&cluster, server, deed).await.ok()?.then_some(())
         });
         permitted.await?;
     }
     for deed in [
         "create namespaces",
+        "update resourcequotas -n default",
         "update namespaces",
         "delete namespaces",
         "list secrets -n operands",
@@ -68,11 +74,11 @@ async fn a_binding_to_another_role_is_put_right() -> Result<()> {
     let operator = guard.take().context("it runs")?;
     operator.stop(&cluster).await?;
     let bindings: Api<ClusterRoleBinding> = Api::all(fixture.client.clone());
-    let name = format!("extensionapi:{}:namespace-reader", fixture.name);
+    let name = format!("extensionapi:{}:admission", fixture.name);
     let mut other = bindings.get(&name).await?;
     assert_eq!(other.role_ref.name, ROLE);
     bindings.delete(&name, &DeleteParams::default()).await?;
-    other.role_ref.name = "another-release-namespace-reader".to_owned();
+    other.role_ref.name = "another-release-admission".to_owned();
     let old = std::mem::take(&mut other.metadata);
     other.metadata.name = old.name;
     other.metadata.labels = old.labels;

@@ -76,7 +76,7 @@ pub(super) async fn apply(
     let Children {
         service_account,
         auth_delegator,
-        namespace_reader,
+        admission,
         auth_reader,
         ca_secret,
         serving_secret,
@@ -95,7 +95,7 @@ pub(super) async fn apply(
     let bindings = Api::<ClusterRoleBinding>::all(client.clone());
     for (wanted, live) in [
         (auth_delegator, &world.auth_delegator),
-        (namespace_reader, &world.namespace_reader),
+        (admission, &world.admission),
     ] {
         writer
             .bind(&bindings, wanted, live.as_ref(), |it| &it.role_ref)

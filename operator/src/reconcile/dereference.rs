@@ -91,7 +91,7 @@ pub(super) struct World {
     /// The binding to `system:auth-delegator`.
     pub auth_delegator: Option<ClusterRoleBinding>,
     /// The binding that lets the server read namespaces.
-    pub namespace_reader: Option<ClusterRoleBinding>,
+    pub admission: Option<ClusterRoleBinding>,
     /// The binding in kube-system.
     pub auth_reader: Option<RoleBinding>,
     /// The server.
@@ -129,7 +129,7 @@ impl World {
             serving_secret,
             service_account,
             auth_delegator,
-            namespace_reader,
+            admission,
             auth_reader,
             deployment,
             service,
@@ -152,7 +152,7 @@ impl World {
             auth_delegator
                 .as_ref()
                 .map(|object| ("ClusterRoleBinding", &object.metadata)),
-            namespace_reader
+            admission
                 .as_ref()
                 .map(|object| ("ClusterRoleBinding", &object.metadata)),
             auth_reader
@@ -194,7 +194,7 @@ pub(super) async fn dereference(
             ),
             read(
                 Api::<ClusterRoleBinding>::all(client.clone()),
-                owner.namespace_reader()
+                owner.admission()
             ),
             read(
                 Api::<RoleBinding>::namespaced(client.clone(), KUBE_SYSTEM),
@@ -206,7 +206,7 @@ pub(super) async fn dereference(
     (
         world.ca_secret,
         world.auth_delegator,
-        world.namespace_reader,
+        world.admission,
         world.auth_reader,
         world.api_services,
     ) = cluster_wide.await?;

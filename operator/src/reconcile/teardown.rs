@@ -127,12 +127,7 @@ fn remaining(world: &World, owner: &Owner) -> Remaining {
             + ours(world.serving_secret.as_ref().map(|object| &object.metadata)),
         access: ours(world.auth_reader.as_ref().map(|object| &object.metadata))
             + ours(world.auth_delegator.as_ref().map(|object| &object.metadata))
-            + ours(
-                world
-                    .namespace_reader
-                    .as_ref()
-                    .map(|object| &object.metadata),
-            )
+            + ours(world.admission.as_ref().map(|object| &object.metadata))
             + ours(
                 world
                     .service_account
@@ -188,7 +183,7 @@ async fn delete(
                 writer.delete_owned(&api, owner, &object.metadata).await?;
             }
             let api = Api::<ClusterRoleBinding>::all(client.clone());
-            for object in [&world.auth_delegator, &world.namespace_reader]
+            for object in [&world.auth_delegator, &world.admission]
                 .into_iter()
                 .flatten()
             {

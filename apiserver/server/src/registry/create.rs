@@ -54,8 +54,8 @@ impl Store {
             ));
         }
         if self.definition.is_namespaced() {
-            self.namespaces
-                .check_create(namespace, &self.resource, object.name())
+            self.admission
+                .check_namespace(namespace, &self.resource, object.name())
                 .await?;
         }
         let duplicate_owners = owner_references::drop_duplicates(
@@ -74,7 +74,7 @@ impl Store {
         }
         let base = object.metadata_str("generateName").to_owned();
         let generated = object.name().is_empty() && !base.is_empty();
-        for _ in 0..NAME_ATTEMPTS {
+        for attempt in 0..NAME_ATTEMPTS {
             if generated {
                 let name = generate_name(&base, &mut rand::rng());
                 object.set_metadata_field("name", Some(json!(name)));
@@ -84,6 +84,11 @@ impl Store {
                 return Err(self.invalid(object.name(), &errors));
             }
             self.strategy.canonicalize(&mut object);
+            if attempt == 0 && !options.dry_run && self.definition.is_namespaced() {
+                self.admission
+                    .charge_quotas(namespace, &self.resource, object.name())
+                    .await?;
+            }
             match self.write_new(namespace, &object, options).await? {
                 Err(StorageError::AlreadyExists(_)) if generated => {}
                 Err(StorageError::AlreadyExists(key)) => {

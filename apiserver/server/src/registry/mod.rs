@@ -27,7 +27,7 @@ use storage::{Revision, Storage};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::Namespaces,
+    admission::Admission,
     cacher::{Cacher, Codec},
 };
 
@@ -49,7 +49,7 @@ pub struct Store {
     definition: ResourceDefinition,
     resource: GroupResource,
     strategy: Arc<dyn Strategy>,
-    namespaces: Arc<dyn Namespaces>,
+    admission: Arc<dyn Admission>,
     storage: Arc<dyn Storage>,
     cacher: Arc<Cacher>,
     codec: Arc<Codec>,
@@ -108,7 +108,7 @@ impl Store {
     pub fn start(
         definition: ResourceDefinition,
         strategy: Arc<dyn Strategy>,
-        namespaces: Arc<dyn Namespaces>,
+        admission: Arc<dyn Admission>,
         storage: Arc<dyn Storage>,
         shutdown: CancellationToken,
     ) -> Result<(Arc<Self>, tokio::task::JoinHandle<()>), String> {
@@ -124,7 +124,7 @@ impl Store {
             definition,
             resource,
             strategy,
-            namespaces,
+            admission,
             storage,
             cacher,
             codec,

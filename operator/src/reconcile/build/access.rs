@@ -30,10 +30,10 @@ pub(super) fn auth_delegator(owner: &Owner) -> ClusterRoleBinding {
 }
 
 /// Kubernetes has no role of its own for this one, so the chart brings it.
-pub(super) fn namespace_reader(owner: &Owner, config: &Config) -> ClusterRoleBinding {
+pub(super) fn admission(owner: &Owner, config: &Config) -> ClusterRoleBinding {
     ClusterRoleBinding {
-        metadata: owner.cluster_metadata(owner.namespace_reader(), COMPONENT),
-        role_ref: role("ClusterRole", &config.namespace_reader_role),
+        metadata: owner.cluster_metadata(owner.admission(), COMPONENT),
+        role_ref: role("ClusterRole", &config.admission_role),
         subjects: Some(vec![subject(owner)]),
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Children {
     /// Lets the server delegate authentication and authorization.
     pub auth_delegator: ClusterRoleBinding,
     /// Lets the server read namespaces.
-    pub namespace_reader: ClusterRoleBinding,
+    pub admission: ClusterRoleBinding,
     /// Lets the server read whom to trust as front proxy.
     pub auth_reader: RoleBinding,
     /// The authority, in the operator's namespace.
@@ -65,7 +65,7 @@ pub(super) fn build(plan: &Plan, tls: &Tls, config: &Config) -> Children {
     Children {
         service_account: stamped(access::service_account(&plan.owner)),
         auth_delegator: stamped(access::auth_delegator(&plan.owner)),
-        namespace_reader: stamped(access::namespace_reader(&plan.owner, config)),
+        admission: stamped(access::admission(&plan.owner, config)),
         auth_reader: stamped(access::auth_reader(&plan.owner)),
         ca_secret: secrets::authority(plan, tls, config),
         serving_secret: secrets::serving(plan, tls),

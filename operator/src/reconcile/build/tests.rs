@@ -17,7 +17,7 @@ fn config() -> Config {
         server_image_pull_policy: "IfNotPresent".into(),
         operator_namespace: "operators".into(),
         operand_namespaces: vec!["apps".into()],
-        namespace_reader_role: "release-namespace-reader".into(),
+        admission_role: "release-admission".into(),
         cluster_domain: "cluster.local".into(),
     }
 }

@@ -36,7 +36,7 @@ fn check(api: &ExtensionAPI, world: &World) -> Result<super::Plan, Refusal> {
         server_image_pull_policy: "Never".into(),
         operator_namespace: "operators".into(),
         operand_namespaces: vec!["apps".into()],
-        namespace_reader_role: "r".into(),
+        admission_role: "r".into(),
         cluster_domain: "example.org".into(),
     };
     validate(api, &Owner::of(api).unwrap(), world, &config)
@@ -195,17 +195,17 @@ fn a_child_name_that_is_taken_is_a_conflict() {
 /// A deleted namesake's binding would give its account the right, not this one's.
 #[test]
 fn a_binding_of_a_namesake_is_a_conflict() {
-    let (name, component) = (owner("u2").namespace_reader(), "access");
+    let (name, component) = (owner("u2").admission(), "access");
     let binding = ClusterRoleBinding {
         metadata: owner("u2").cluster_metadata(name, component),
         ..ClusterRoleBinding::default()
     };
     let world = World {
-        namespace_reader: Some(binding),
+        admission: Some(binding),
         ..World::default()
     };
     let refusal = check(&api(), &world).unwrap_err();
     assert_eq!((refusal.reason, refusal.is_conflict), ("NameTaken", true));
-    let named = "ClusterRoleBinding extensionapi:records:namespace-reader";
+    let named = "ClusterRoleBinding extensionapi:records:admission";
     assert!(refusal.message.contains(named), "{}", refusal.message);
 }

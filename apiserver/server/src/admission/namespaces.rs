@@ -7,7 +7,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use apimachinery::{ApiError, GroupResource, StatusReason};
-use futures::{StreamExt, future::BoxFuture};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, core::PartialObjectMeta};
 use kube_runtime::{
@@ -19,38 +19,8 @@ use parking_lot::RwLock;
 /// How long a look-up may take.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Somebody who knows which namespaces take new objects.
-pub trait Namespaces: fmt::Debug + Send + Sync + 'static {
-    /// Whether `name` of `resource` may be created in the namespace.
-    ///
-    /// # Errors
-    /// 404 for a namespace that does not exist, 403 for one that is being deleted, 503 when there is
-    /// no answer.
-    fn check_create<'a>(
-        &'a self,
-        namespace: &'a str,
-        resource: &'a GroupResource,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<(), ApiError>>;
-}
-
-/// Any namespace will do: for a server without a cluster.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AnyNamespace;
-
-impl Namespaces for AnyNamespace {
-    fn check_create<'a>(
-        &'a self,
-        _namespace: &'a str,
-        _resource: &'a GroupResource,
-        _name: &'a str,
-    ) -> BoxFuture<'a, Result<(), ApiError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
 /// The namespaces of the cluster.
-pub struct ClusterNamespaces {
+pub(super) struct ClusterNamespaces {
     api: Api<PartialObjectMeta<Namespace>>,
     /// By name; held only to look one up or to note a change.
     known: RwLock<HashMap<String, State>>,
@@ -72,7 +42,7 @@ impl fmt::Debug for ClusterNamespaces {
 
 impl ClusterNamespaces {
     /// The namespaces of the client's cluster; [`follow`](Self::follow) keeps them up to date.
-    pub fn new(client: Client) -> Arc<Self> {
+    pub(super) fn new(client: Client) -> Arc<Self> {
         Arc::new(Self {
             api: Api::all(client),
             known: RwLock::default(),
@@ -80,7 +50,7 @@ impl ClusterNamespaces {
     }
 
     /// Follows the cluster's namespaces; never ends.
-    pub async fn follow(self: Arc<Self>) {
+    pub(super) async fn follow(self: Arc<Self>) {
         let events = watcher(self.api.clone(), watcher::Config::default());
         let mut events = std::pin::pin!(events.default_backoff());
         let mut fresh = HashMap::new();
@@ -109,6 +79,21 @@ impl ClusterNamespaces {
         }
     }
 
+    /// Whether an object may be created in a namespace.
+    pub(super) async fn check(
+        &self,
+        namespace: &str,
+        resource: &GroupResource,
+        name: &str,
+    ) -> Result<(), ApiError> {
+        let known = self.known.read().get(namespace).copied();
+        let state = match known {
+            Some(state) => Some(state),
+            None => self.look_up(namespace).await?,
+        };
+        decide(state, namespace, resource, name)
+    }
+
     async fn look_up(&self, name: &str) -> Result<Option<State>, ApiError> {
         let no_answer = |why: String| {
             ApiError::new(
@@ -125,24 +110,6 @@ impl ClusterNamespaces {
             Ok(Err(error)) => Err(no_answer(error.to_string())),
             Err(_) => Err(no_answer(format!("no answer within {LOOK_UP_TIMEOUT:?}"))),
         }
-    }
-}
-
-impl Namespaces for ClusterNamespaces {
-    fn check_create<'a>(
-        &'a self,
-        namespace: &'a str,
-        resource: &'a GroupResource,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<(), ApiError>> {
-        Box::pin(async move {
-            let known = self.known.read().get(namespace).copied();
-            let state = match known {
-                Some(state) => Some(state),
-                None => self.look_up(namespace).await?,
-            };
-            decide(state, namespace, resource, name)
-        })
     }
 }
 
