@@ -144,9 +144,10 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
     Deliberate {
         why: "a body that leaves out its type is of the path's type: clients of typed servers, as \
               Kubernetes' own specs use them, do leave it out",
-        instead: &["[200,{", "[201,{"],
+        instead: &["[200,{", "[201,{", "[422,\"Invalid\""],
         places: &[
             "create: apiVersion and kind may be missing #1 status",
+            "create: an empty object #1 status",
             "update: without kind and apiVersion #2 status",
         ],
     },
@@ -154,6 +155,7 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
         why: "a body that cannot be decoded: the sentence is that of another decoder",
         instead: &[
             "must be of type DataRecord): ",
+            "the body must be a JSON object",
             "cannot decode DeleteOptions: ",
             "error decoding patch: ",
             "a merge patch must be a JSON object",
@@ -161,7 +163,6 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
             "whole number",
             "continue key is not valid: ",
             "error decoding YAML: ",
-            "(must be of type DataRecord): ",
             "(must be of type DeleteOptions): ",
         ],
         places: &[
@@ -171,6 +172,7 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
             "apply: text #1 body.message",
             "create: a body that is an array #1 body.message",
             "create: a body that is no JSON #1 body.message",
+            "create: a body that is null #1 body.message",
             "create: a body that is text #1 body.message",
             "create: a body with text after it #1 body.message",
             "create: an empty body #1 body.message",

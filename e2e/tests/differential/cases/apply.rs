@@ -13,7 +13,7 @@ fn data(data: Value) -> Value {
 }
 
 fn owners(digit: &str) -> Value {
-    json!({ "metadata": { "ownerReferences": [{ "apiVersion": "v1", "kind": "ConfigMap",
+    json!({ "metadata": { "ownerReferences": [{ "apiVersion": "example.com/v1", "kind": "Owner",
         "name": "x", "uid": format!("00000000-0000-0000-0000-00000000000{digit}") }] } })
 }
 

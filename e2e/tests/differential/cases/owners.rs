@@ -1,12 +1,12 @@
-//! Owner references that stand twice. The garbage collector deletes objects whose owners do not exist, so
-//! nothing follows the request that sets them.
+//! Owner references that stand twice. The garbage collector leaves objects alone whose owners are of a
+//! kind that it does not know.
 
 use serde_json::{Value, json};
 
 use crate::case::{Case, case, record, with};
 
 fn owner(digit: u8, name: &str) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": name,
+    json!({ "apiVersion": "example.com/v1", "kind": "Owner", "name": name,
         "uid": format!("00000000-0000-0000-0000-00000000000{digit}") })
 }
 

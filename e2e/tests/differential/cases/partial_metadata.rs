@@ -84,7 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .accept(ONE)
             .events(2),
         begun("metadata: a watch in the list form")
-            .watch("resourceVersion={a.metadata.resourceVersion}&timeoutSeconds=1")
+            .watch("resourceVersion={a.metadata.resourceVersion}&timeoutSeconds=3")
             .accept(LIST)
             .merge_patch("a", json!({ "spec": { "query": "x" } }))
             .end(),

@@ -22,13 +22,13 @@ pub(crate) fn cases() -> Vec<Case> {
     let from = |query: &str| format!("resourceVersion={{a.metadata.resourceVersion}}&{query}");
     let ended = |name, query: &str| {
         begun(name)
-            .watch(&format!("timeoutSeconds=1&{query}"))
+            .watch(&format!("timeoutSeconds=3&{query}"))
             .end()
     };
     let refused = |name, query: &str| {
         begun(name)
             .send("GET", "")
-            .query(&format!("watch=true&timeoutSeconds=1&{query}"))
+            .query(&format!("watch=true&timeoutSeconds=3&{query}"))
     };
     vec![
         begun("watch: every change")
@@ -83,11 +83,11 @@ pub(crate) fn cases() -> Vec<Case> {
         ended("watch: without a revision", ""),
         begun("watch: revision 0")
             .list("")
-            .watch("timeoutSeconds=1&resourceVersion=0")
+            .watch("timeoutSeconds=3&resourceVersion=0")
             .end(),
         begun("watch: revision 0, with bookmarks")
             .list("")
-            .watch("timeoutSeconds=1&resourceVersion=0&allowWatchBookmarks=true")
+            .watch("timeoutSeconds=3&resourceVersion=0&allowWatchBookmarks=true")
             .end(),
         begun("watch: revision 0, with bookmarks and a selector that nothing has")
             .list("")
@@ -105,13 +105,13 @@ pub(crate) fn cases() -> Vec<Case> {
         begun("watch: the initial state in the order of names")
             .post(record("c"))
             .post(record("b"))
-            .watch("timeoutSeconds=1")
+            .watch("timeoutSeconds=3")
             .end(),
         begun("watch: nothing happens")
-            .watch(&from("timeoutSeconds=1"))
+            .watch(&from("timeoutSeconds=3"))
             .end(),
         begun("watch: a revision from the future")
-            .watch("timeoutSeconds=1&resourceVersion=9223372036854775807")
+            .watch("timeoutSeconds=3&resourceVersion=9223372036854775807")
             .end(),
         refused("watch: a revision that is none", "resourceVersion=x"),
         refused("watch: a negative revision", "resourceVersion=-1"),
@@ -130,24 +130,24 @@ pub(crate) fn cases() -> Vec<Case> {
         refused("watch: a match alone", "resourceVersionMatch=NotOlderThan"),
         begun("watch: watch=1")
             .watch_at("")
-            .query(&from("watch=1&timeoutSeconds=1"))
+            .query(&from("watch=1&timeoutSeconds=3"))
             .end(),
         begun("watch: watch=")
             .watch_at("")
-            .query(&from("watch=&timeoutSeconds=1"))
+            .query(&from("watch=&timeoutSeconds=3"))
             .end(),
         begun("watch: watch=yes")
             .watch_at("")
-            .query(&from("watch=yes&timeoutSeconds=1"))
+            .query(&from("watch=yes&timeoutSeconds=3"))
             .end(),
         begun("watch: a timeout that is none")
             .send("GET", "")
             .query("watch=true&timeoutSeconds=x"),
         begun("watch: a limit")
-            .watch(&from("timeoutSeconds=1&limit=1"))
+            .watch(&from("timeoutSeconds=3&limit=1"))
             .end(),
         begun("watch: a shard selector")
-            .watch(&from("shardSelector=x&timeoutSeconds=1"))
+            .watch(&from("shardSelector=x&timeoutSeconds=3"))
             .end(),
         begun("watch: everywhere")
             .watch_at("")

@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let refused = |name, query: &str| {
         begun(name)
             .send("GET", "")
-            .query(&format!("watch=true&timeoutSeconds=1&{query}"))
+            .query(&format!("watch=true&timeoutSeconds=3&{query}"))
     };
     vec![
         begun("watch list: the state, the bookmark, then changes")
@@ -41,20 +41,20 @@ pub(crate) fn cases() -> Vec<Case> {
             .watch(&format!("{whole}&labelSelector=y"))
             .events(1),
         begun("watch list: to the end")
-            .watch(&format!("{whole}&timeoutSeconds=1"))
+            .watch(&format!("{whole}&timeoutSeconds=3"))
             .end(),
         begun("watch list: without bookmarks")
-            .watch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1")
+            .watch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=3")
             .end(),
         begun("watch list: sendInitialEvents false")
             .watch(
                 "sendInitialEvents=false&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true\
-            &timeoutSeconds=1",
+            &timeoutSeconds=3",
             )
             .end(),
         begun("watch list: sendInitialEvents false from a revision")
             .watch(
-                "sendInitialEvents=false&resourceVersionMatch=NotOlderThan&timeoutSeconds=1\
+                "sendInitialEvents=false&resourceVersionMatch=NotOlderThan&timeoutSeconds=3\
             &resourceVersion={a.metadata.resourceVersion}",
             )
             .merge_patch("a", json!({ "spec": { "query": "x" } }))
@@ -62,7 +62,7 @@ pub(crate) fn cases() -> Vec<Case> {
         begun("watch list: a revision from the future")
             .send("GET", "")
             .query(&format!(
-                "watch=true&{whole}&timeoutSeconds=1&resourceVersion=9223372036854775807"
+                "watch=true&{whole}&timeoutSeconds=3&resourceVersion=9223372036854775807"
             )),
         refused(
             "watch list: no match",
