@@ -34,6 +34,10 @@ check: ## What needs no cluster: formatting, lints, unit tests.
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 
+.PHONY: bench
+bench: ## What the server costs, beside the bars that it has to meet; a few minutes.
+	cargo bench --locked --package apimachinery --package apiserver --bench apply --bench bars
+
 .PHONY: generate
 generate: ## Write the generated files anew.
 	cargo run -p crds --bin crdgen
