@@ -42,6 +42,10 @@ contract: ## Which tests cover each line of docs/contract.md; fails when a line 
 fuzz: ## Every parser of untrusted bytes for FUZZ_SECONDS each, a minute if not set.
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p apiserver --lib fuzz::
 
+.PHONY: bench
+bench: ## What the server costs, beside the bars that it has to meet; a few minutes.
+	cargo bench --locked --package apimachinery --package apiserver --bench apply --bench bars
+
 .PHONY: generate
 generate: ## Write the generated files anew.
 	cargo run -p crds --bin crdgen

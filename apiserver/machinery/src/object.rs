@@ -26,8 +26,12 @@ pub struct ObjectHeader {
     /// `metadata.namespace`; empty for cluster-scoped kinds.
     pub namespace: String,
     /// `metadata.labels`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }
+
+/// Labels in the order of their keys, in as little memory as they need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(Box<[(Box<str>, Box<str>)]>);
 
 impl Object {
     /// Takes a JSON object and brings its `metadata` into form, as [`Object::decode`] does, without
@@ -242,7 +246,7 @@ impl ObjectHeader {
             #[serde(default)]
             namespace: String,
             #[serde(default)]
-            labels: Option<BTreeMap<String, String>>,
+            labels: Option<BTreeMap<Box<str>, Box<str>>>,
         }
         let Encoded {
             metadata:
@@ -255,8 +259,16 @@ impl ObjectHeader {
         Ok(Self {
             name,
             namespace,
-            labels: labels.unwrap_or_default(),
+            labels: Labels(labels.into_iter().flatten().collect()),
         })
+    }
+}
+
+impl Labels {
+    /// The value of a label.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| &**value)
     }
 }
 
@@ -287,7 +299,8 @@ mod tests {
             (header.name.as_str(), header.namespace.as_str()),
             ("a", "n")
         );
-        assert_eq!(header.labels["l"], "1");
+        assert_eq!(header.labels.get("l"), Some("1"));
+        assert_eq!(header.labels.get("m"), None);
     }
 
     #[test]

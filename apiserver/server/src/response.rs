@@ -177,7 +177,7 @@ pub(crate) mod tests {
         let text = "x".repeat(size);
         let stored = format!("{{\"metadata\":{{\"name\":\"{name}\"}},\"spec\":\"{text}\"}}");
         let record = Record {
-            key: "/key".to_owned(),
+            key: "/key".into(),
             value: stored.into(),
             revision: Revision(7),
         };

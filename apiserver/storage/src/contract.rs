@@ -52,7 +52,10 @@ async fn create(store: &impl Storage, key: &str, value: &'static str) -> Revisio
 
 async fn keys(store: &impl Storage, range: Range) -> Vec<String> {
     let page = store.list(range).await.expect("the range can be listed");
-    page.records.into_iter().map(|record| record.key).collect()
+    page.records
+        .iter()
+        .map(|record| record.key.to_string())
+        .collect()
 }
 
 /// Takes events until there are `count`.
@@ -196,7 +199,7 @@ pub async fn test_list_at_revision(store: &impl Storage) {
     let shown: Vec<_> = page
         .records
         .iter()
-        .map(|r| (r.key.as_str(), r.value.clone(), r.revision))
+        .map(|r| (&*r.key, r.value.clone(), r.revision))
         .collect();
     assert_eq!(shown, [("/a/a", bytes("x"), a), ("/a/b", bytes("x"), b)]);
     assert_eq!(keys(store, Range::prefix("/a/")).await, ["/a/b", "/a/c"]);

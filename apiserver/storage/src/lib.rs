@@ -12,7 +12,7 @@
 pub mod contract;
 mod memory;
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -66,8 +66,8 @@ pub struct Revision(pub u64);
 /// A key's value at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The key.
-    pub key: String,
+    /// The key, shared by everything that holds the record.
+    pub key: Arc<str>,
     /// The bytes as they were written.
     pub value: Bytes,
     /// The revision of the write.
@@ -114,7 +114,7 @@ pub struct WatchBatch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The key that was written.
-    pub key: String,
+    pub key: Arc<str>,
     /// The revision of the write.
     pub revision: Revision,
     /// The new value; `None` for a delete.

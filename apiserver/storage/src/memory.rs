@@ -43,7 +43,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     revision: Revision,
-    records: BTreeMap<String, Record>,
+    records: BTreeMap<Arc<str>, Record>,
     /// One event per revision, without gaps, ending at `revision`.
     log: VecDeque<Event>,
 }
@@ -99,10 +99,10 @@ impl MemoryStorage {
 impl Storage for MemoryStorage {
     fn create(&self, key: String, value: Bytes) -> BoxFuture<'_, Result<Revision, StorageError>> {
         self.write(|state| {
-            if state.records.contains_key(&key) {
+            if state.records.contains_key(key.as_str()) {
                 return Err(StorageError::AlreadyExists(key));
             }
-            Ok(state.next_event(key, Some(value), None))
+            Ok(state.next_event(key.into(), Some(value), None))
         })
     }
 
@@ -114,6 +114,7 @@ impl Storage for MemoryStorage {
     ) -> BoxFuture<'_, Result<Revision, StorageError>> {
         self.write(|state| {
             let previous = state.expect(&key, expected)?;
+            let key = Arc::clone(&previous.key);
             Ok(state.next_event(key, Some(value), Some(previous)))
         })
     }
@@ -125,12 +126,13 @@ impl Storage for MemoryStorage {
     ) -> BoxFuture<'_, Result<Revision, StorageError>> {
         self.write(|state| {
             let previous = state.expect(&key, expected)?;
+            let key = Arc::clone(&previous.key);
             Ok(state.next_event(key, None, Some(previous)))
         })
     }
 
     fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Record>, StorageError>> {
-        let record = self.shared.state.lock().records.get(&key).cloned();
+        let record = self.shared.state.lock().records.get(key.as_str()).cloned();
         ready(Ok(record)).boxed()
     }
 
@@ -190,7 +192,7 @@ impl State {
         }
     }
 
-    fn next_event(&self, key: String, value: Option<Bytes>, previous: Option<Record>) -> Event {
+    fn next_event(&self, key: Arc<str>, value: Option<Bytes>, previous: Option<Record>) -> Event {
         Event {
             key,
             revision: Revision(self.revision.0 + 1),
@@ -204,11 +206,11 @@ impl State {
         match &event.value {
             Some(value) => {
                 let record = Record {
-                    key: event.key.clone(),
+                    key: Arc::clone(&event.key),
                     value: value.clone(),
                     revision: event.revision,
                 };
-                self.records.insert(event.key.clone(), record);
+                self.records.insert(Arc::clone(&event.key), record);
             }
             None => {
                 self.records.remove(&event.key);
@@ -257,7 +259,7 @@ impl State {
             .range::<str, _>((start, Bound::Unbounded))
             .map(|(_, record)| record)
             .take_while(|record| in_prefix(&record.key))
-            .filter(|record| !past.contains_key(record.key.as_str()))
+            .filter(|record| !past.contains_key(&*record.key))
             .cloned();
         let gone = past
             .range::<str, _>((start, Bound::Unbounded))
@@ -282,7 +284,7 @@ impl State {
             .take_while(|event| event.revision > revision);
         later
             .filter(|event| event.key.starts_with(prefix))
-            .map(|event| (event.key.as_str(), event.previous.as_ref()))
+            .map(|event| (&*event.key, event.previous.as_ref()))
             .collect()
     }
 }

@@ -17,6 +17,7 @@ mod encoding;
 mod last_applied;
 mod manager;
 mod manager_name;
+mod prune;
 mod timestamps;
 mod updater;
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     conflict::Conflicts,
     encoding::{ManagerId, VersionedSet},
+    prune::prune,
     timestamps::equal_but_managed_fields,
 };
 use crate::{
@@ -161,30 +162,8 @@ impl Updater<'_> {
         if last.is_empty() || !given_up {
             return Ok(merged);
         }
-        self.prune_given_up(merged, managers, last)
-    }
-
-    fn prune_given_up(
-        &self,
-        merged: JsonObject,
-        managers: &ManagedSets,
-        last: &Set,
-    ) -> Result<JsonObject, TypeErrors> {
-        let object_type = self.object_type;
-        let named = |set: &Set| object_type.ensure_named_fields_are_members(set);
-        let last = named(last);
-        let merged_set = named(&object_type.to_field_set(&merged)?);
-        let pruned = object_type.remove_items(merged.clone(), &last);
-        let owned = managers
-            .values()
-            .fold(Set::default(), |all, fields| all.union(&fields.set));
-        // Back in: what anybody owns, and what stands in the way to it.
-        let kept = named(&object_type.to_field_set(&pruned)?).union(&named(&owned));
-        let pruned = object_type.remove_items(merged.clone(), &merged_set.difference(&kept));
-        // Back in: what nobody owned, also not this manager last time.
-        let kept = named(&object_type.to_field_set(&pruned)?);
-        let gone = merged_set.difference(&kept).intersection(&last);
-        Ok(object_type.remove_items(merged, &gone))
+        let owned = managers.values().map(|fields| &fields.set);
+        prune(self.object_type, merged, owned, last)
     }
 }
 

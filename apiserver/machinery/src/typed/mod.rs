@@ -19,6 +19,7 @@ mod object_meta;
 mod reconcile;
 mod remove;
 mod schema;
+mod touched;
 mod trail;
 mod validate;
 

@@ -22,13 +22,13 @@ pub struct Codec {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The key in the store.
-    pub key: String,
+    pub key: Arc<str>,
     /// The revision of the write, which is its `resourceVersion`.
     pub revision: Revision,
     /// Name, namespace and labels.
     pub header: ObjectHeader,
     /// The values of the codec's selectable fields, in its order.
-    fields: Vec<String>,
+    fields: Box<[Box<str>]>,
     stored: Bytes,
     tail: usize,
     codec: Arc<Codec>,
@@ -59,13 +59,13 @@ impl Codec {
         let tail = ServedForm::tail_offset(&stored)
             .ok_or_else(|| format!("the stored object {key:?} has no metadata"))?;
         let fields = if self.selectable.is_empty() {
-            Vec::new()
+            Box::default()
         } else {
             let object: Value = serde_json::from_slice(&stored).map_err(unreadable)?;
             let text = |(_, pointer): &(String, String)| match object.pointer(pointer) {
-                Some(Value::String(text)) => text.clone(),
-                Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-                _ => String::new(),
+                Some(Value::String(text)) => text.as_str().into(),
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string().into(),
+                _ => Box::default(),
             };
             self.selectable.iter().map(text).collect()
         };
@@ -125,7 +125,7 @@ impl Entry {
                 let mut names = self.codec.selectable.iter();
                 let index = names.position(|(selectable, _)| selectable == name);
                 let value = index.and_then(|index| self.fields.get(index));
-                value.map_or("", String::as_str)
+                value.map_or("", |value| value)
             }
         }
     }

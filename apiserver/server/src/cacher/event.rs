@@ -32,10 +32,17 @@ pub(super) struct CacheEvent {
     pub(super) previous: Option<Arc<Entry>>,
     /// The object as it was, at this event's revision: what a DELETED event carries.
     last: OnceLock<Arc<Entry>>,
-    /// The event as a frame, by type, encoded when the first watch wants it.
-    frames: [OnceLock<Bytes>; EVENT_TYPES],
-    /// The same in the converted views, which few watches ask for.
-    converted: OnceLock<Box<[[OnceLock<Bytes>; EVENT_TYPES]; CONVERTED_VIEWS]>>,
+}
+
+/// An event in one view as frames, by type; each is encoded when the first watch wants it.
+type ViewFrames = [OnceLock<Bytes>; EVENT_TYPES];
+
+/// An event as frames, which all watches share.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    objects: ViewFrames,
+    /// The converted views, which few watches ask for.
+    converted: OnceLock<Box<[ViewFrames; CONVERTED_VIEWS]>>,
 }
 
 impl EventType {
@@ -50,11 +57,16 @@ impl EventType {
 }
 
 impl CacheEvent {
-    /// Makes the cache's view of a write.
+    /// Makes the cache's view of a write. `cached` is the cache's object of the same key, which most
+    /// often is what stood there before.
     ///
     /// # Errors
     /// A sentence for the log when an object in it cannot be read.
-    pub(super) fn new(codec: &Arc<Codec>, event: Event) -> Result<Self, String> {
+    pub(super) fn new(
+        codec: &Arc<Codec>,
+        event: Event,
+        cached: Option<Arc<Entry>>,
+    ) -> Result<Self, String> {
         let Event {
             key,
             revision,
@@ -74,13 +86,16 @@ impl CacheEvent {
         let read = |record: Option<Record>| -> Result<_, String> {
             record.map(|r| codec.read(r).map(Arc::new)).transpose()
         };
+        let replaced = previous.as_ref().map(|record| record.revision);
+        let previous = match cached.filter(|entry| Some(entry.revision) == replaced) {
+            Some(cached) => Some(cached),
+            None => read(previous)?,
+        };
         Ok(Self {
             revision,
             current: read(current)?,
-            previous: read(previous)?,
+            previous,
             last: OnceLock::new(),
-            frames: Default::default(),
-            converted: OnceLock::new(),
         })
     }
 
@@ -88,7 +103,7 @@ impl CacheEvent {
         self.current
             .as_ref()
             .or(self.previous.as_ref())
-            .map_or("", |entry| entry.key.as_str())
+            .map_or("", |entry| &*entry.key)
     }
 
     /// What a watch with this selection sees of the write, if anything.
@@ -114,25 +129,40 @@ impl CacheEvent {
         Some(self.last.get_or_init(last))
     }
 
-    /// The event as one frame of a watch; made once for each view, then shared.
-    pub(super) fn frame(&self, event_type: EventType, view: &View) -> Option<Bytes> {
+    /// The event as one frame of a watch; made once for each view where there is a place to keep it.
+    pub(super) fn frame(
+        &self,
+        event_type: EventType,
+        view: &View,
+        frames: Option<&Frames>,
+    ) -> Option<Bytes> {
         let object = self.object(event_type)?;
-        let frames = match view.index() {
-            None => &self.frames,
-            Some(index) => self.converted.get_or_init(Box::default).get(index)?,
-        };
-        let frame = frames.get(event_type as usize)?;
-        let frame = frame.get_or_init(|| view.frame(event_type.as_str(), object));
-        Some(frame.clone())
+        let make = || view.frame(event_type.as_str(), object);
+        let place = frames.and_then(|frames| frames.of(view)?.get(event_type as usize));
+        Some(place.map_or_else(make, |place| place.get_or_init(make).clone()))
     }
 
     /// The event as the first frame of a watch, which may differ from what others get.
-    pub(super) fn first_frame(&self, event_type: EventType, view: &View) -> Option<Bytes> {
+    pub(super) fn first_frame(
+        &self,
+        event_type: EventType,
+        view: &View,
+        frames: Option<&Frames>,
+    ) -> Option<Bytes> {
         match view {
-            View::Object(_) => self.frame(event_type, view),
+            View::Object(_) => self.frame(event_type, view, frames),
             View::Converted(_) => {
                 Some(view.first_frame(event_type.as_str(), self.object(event_type)?))
             }
+        }
+    }
+}
+
+impl Frames {
+    fn of(&self, view: &View) -> Option<&ViewFrames> {
+        match view.index() {
+            None => Some(&self.objects),
+            Some(index) => self.converted.get_or_init(Box::default).get(index),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use storage::{Range, Revision, Storage, StorageError};
+use storage::{Event, Range, Revision, Storage, StorageError};
 use tokio::time::MissedTickBehavior;
 
 use super::{Cacher, entry::Codec, event::CacheEvent};
@@ -95,7 +95,10 @@ impl Feed {
             match item {
                 Some(Ok(batch)) => {
                     let events = batch.events.into_iter();
-                    let read = |event| CacheEvent::new(&self.codec, event);
+                    let read = |event: Event| {
+                        let cached = self.cacher.get(&event.key);
+                        CacheEvent::new(&self.codec, event, cached)
+                    };
                     match events.map(read).collect() {
                         Ok(events) => self.cacher.apply(events, batch.revision),
                         Err(error) => return FeedError::Restart(error),

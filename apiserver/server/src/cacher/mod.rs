@@ -35,10 +35,12 @@ pub use selection::Selection;
 pub use view::{Conversion, View};
 pub use watcher::{WatchParameters, WatchStart, Watcher, error_frame};
 
-use event::CacheEvent;
+use event::{CacheEvent, Frames};
 
 /// Events that the ring keeps, so that watches can resume: upstream's largest ring.
 const RING_CAPACITY: usize = 102_400;
+/// Newest events whose frames are kept for the next watch: watches that follow need no others.
+const FRAMES_CAPACITY: usize = 512;
 /// How long a read waits for the cache to reach a revision, as upstream's `blockTimeout`.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -54,8 +56,10 @@ pub struct Cacher {
 
 #[derive(Debug, Default)]
 struct State {
-    objects: BTreeMap<String, Arc<Entry>>,
+    objects: BTreeMap<Arc<str>, Arc<Entry>>,
     ring: VecDeque<Arc<CacheEvent>>,
+    /// The frames of the newest events in the ring, in the same order.
+    frames: VecDeque<Arc<Frames>>,
     /// The sequence number of the first event in the ring; it only grows.
     first_sequence: u64,
     /// Every event after this revision is in the ring.
@@ -150,9 +154,10 @@ impl Cacher {
         let mut state = self.state.write();
         state.first_sequence += state.ring.len() as u64 + 1;
         state.ring.clear();
+        state.frames.clear();
         state.objects = entries
             .into_iter()
-            .map(|entry| (entry.key.clone(), entry))
+            .map(|entry| (Arc::clone(&entry.key), entry))
             .collect();
         state.floor = revision;
         state.revision = revision;
@@ -194,16 +199,36 @@ impl State {
 
     fn apply(&mut self, event: Arc<CacheEvent>, ring_capacity: usize) {
         match &event.current {
-            Some(entry) => self.objects.insert(entry.key.clone(), Arc::clone(entry)),
+            Some(entry) => self
+                .objects
+                .insert(Arc::clone(&entry.key), Arc::clone(entry)),
             None => self.objects.remove(event.key()),
         };
         self.ring.push_back(event);
+        self.frames.push_back(Arc::default());
         while self.ring.len() > ring_capacity {
             if let Some(oldest) = self.ring.pop_front() {
                 self.floor = oldest.revision;
                 self.first_sequence += 1;
             }
         }
+        while self.frames.len() > FRAMES_CAPACITY.min(self.ring.len()) {
+            self.frames.pop_front();
+        }
+    }
+
+    /// The events from an index of the ring on, with their frames where they are kept.
+    fn events_from(
+        &self,
+        index: usize,
+    ) -> impl Iterator<Item = (Arc<CacheEvent>, Option<Arc<Frames>>)> {
+        let without_frames = self.ring.len().saturating_sub(self.frames.len());
+        let events = self.ring.iter().enumerate().skip(index);
+        events.map(move |(index, event)| {
+            let kept = index.checked_sub(without_frames);
+            let frames = kept.and_then(|kept| self.frames.get(kept));
+            (Arc::clone(event), frames.cloned())
+        })
     }
 
     /// The sequence number of the first event after a revision, if none is missing.

@@ -73,7 +73,7 @@ impl State {
             .objects
             .range::<str, _>((start, Bound::Unbounded))
             .take_while(move |(key, _)| key.starts_with(range.prefix))
-            .map(|(key, entry)| (key.as_str(), Some(entry)));
+            .map(|(key, entry)| (&**key, Some(entry)));
         merge(current, undone.into_iter()).filter_map(|(_, entry)| entry)
     }
 }

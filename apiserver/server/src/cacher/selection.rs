@@ -47,6 +47,7 @@ impl Selection {
 
     /// Whether the object is asked for.
     pub fn matches(&self, entry: &Entry) -> bool {
-        self.labels.matches(&entry.header.labels) && self.fields.matches(|name| entry.field(name))
+        self.labels.matches(|key| entry.header.labels.get(key))
+            && self.fields.matches(|name| entry.field(name))
     }
 }

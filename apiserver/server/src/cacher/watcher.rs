@@ -189,16 +189,11 @@ impl Watcher {
             return true;
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let events: Vec<_> = state
-            .ring
-            .iter()
-            .skip(skip)
-            .take(BATCH_MAX)
-            .cloned()
-            .collect();
+        let events: Vec<_> = state.events_from(skip).take(BATCH_MAX).collect();
         drop(state);
         self.position += events.len() as u64;
-        for event in &events {
+        for (event, frames) in &events {
+            let frames = frames.as_deref();
             if !event.key().starts_with(&self.parameters.prefix) {
                 continue;
             }
@@ -206,9 +201,9 @@ impl Watcher {
                 continue;
             };
             let frame = if std::mem::take(&mut self.is_first) {
-                event.first_frame(event_type, &self.parameters.view)
+                event.first_frame(event_type, &self.parameters.view, frames)
             } else {
-                event.frame(event_type, &self.parameters.view)
+                event.frame(event_type, &self.parameters.view, frames)
             };
             self.pending.extend(frame);
         }

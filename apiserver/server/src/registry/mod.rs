@@ -203,7 +203,8 @@ impl Store {
         if bytes.len() > OBJECT_MAX {
             Err(ApiError::too_large(OBJECT_MAX))
         } else {
-            Ok(bytes.into())
+            // A copy of just this length: it is kept as long as the object.
+            Ok(Bytes::copy_from_slice(&bytes))
         }
     }
 

@@ -148,7 +148,7 @@ impl Store {
             };
             let page = self.storage.list(stored).await;
             let page = page.map_err(|e| self.storage_error(e, "list", ""))?;
-            start_after = page.records.last().map(|record| record.key.clone());
+            start_after = page.records.last().map(|record| record.key.to_string());
             for record in page.records {
                 let entry = self.codec.read(record).map_err(ApiError::internal)?;
                 if selection.matches(&entry) {
