@@ -63,7 +63,8 @@ async fn kubectl_scales_if_what_it_expects_is_there() -> Result<()> {
     let version = value(cluster, &namespace, ("tuna", ".metadata.resourceVersion")).await?;
     let precondition = format!("--resource-version={version}");
     scale(["--replicas=5", &precondition]).await?.success()?;
-    scale(["--replicas=6", "--timeout=5s"]).await?.success()?;
+    // Without a condition kubectl sends a patch instead of an update.
+    scale(["--replicas=6", "--output=name"]).await?.success()?;
     assert_eq!(replicas().await?, "6");
     Ok(())
 }
@@ -75,61 +76,51 @@ async fn kubectl_reads_and_patches_scale_and_status() -> Result<()> {
     let (Example { cluster, .. }, namespace) = shared().await?;
     let spec = json!({ "region": "pacific", "replicas": 2 });
     create(cluster, &namespace, ("tuna", spec)).await?;
-    let fleet = async |args: [&str; 3]| {
+    let get = async |subresource: &str, output: &str| {
         let args = [
-            args[0],
+            "get",
             "fleet",
             "tuna",
+            subresource,
+            output,
             "-n",
             &namespace.name,
-            args[1],
-            args[2],
         ];
         cluster.kubectl(args).await?.success()
     };
-    let status = r#"--patch={"status":{"replicas":1},"spec":{"region":"indian"}}"#;
-    let patch = ["patch", "--subresource=status", status];
-    // kubectl's default for a kind that it does not know is refused, so it says which patch.
-    let [verb, subresource, patch] = patch;
-    let args = [
-        verb,
-        "fleet",
-        "tuna",
-        "-n",
-        &namespace.name,
-        subresource,
-        patch,
-        "--type=merge",
-    ];
-    cluster.kubectl(args).await?.success()?;
-    let scaled = [
-        verb,
-        "fleet",
-        "tuna",
-        "-n",
-        &namespace.name,
-        "--subresource=scale",
-        r#"--patch={"spec":{"replicas":3}}"#,
-        "--type=merge",
-    ];
-    cluster.kubectl(scaled).await?.success()?;
+    let patch = async |subresource: &str, patch: &str| {
+        let args = [
+            "patch",
+            "fleet",
+            "tuna",
+            "--type=merge",
+            "-n",
+            &namespace.name,
+            subresource,
+            "-p",
+            patch,
+        ];
+        cluster.kubectl(args).await?.success()
+    };
+    let status = r#"{"status":{"replicas":1},"spec":{"region":"indian"}}"#;
+    patch("--subresource=status", status).await?;
+    patch("--subresource=scale", r#"{"spec":{"replicas":3}}"#).await?;
 
-    let table = fleet(["get", "--subresource=scale", "-o=wide"]).await?;
+    let table = get("--subresource=scale", "-o=wide").await?;
     let rows: Vec<Vec<&str>> = table
         .lines()
         .map(|l| l.split_whitespace().collect())
         .collect();
     assert_eq!(rows[0], ["NAME", "DESIRED", "AVAILABLE", "AGE"], "{table}");
     assert_eq!(rows[1][..3], ["tuna", "3", "1"], "{table}");
-    let scale: Value =
-        serde_json::from_str(&fleet(["get", "--subresource=scale", "-o=json"]).await?)?;
+    let scale: Value = serde_json::from_str(&get("--subresource=scale", "-o=json").await?)?;
     assert_eq!(scale["apiVersion"], "autoscaling/v1");
     assert_eq!(
         scale["status"],
         json!({ "replicas": 1, "selector": "fleet=tuna" })
     );
 
-    let object = fleet(["get", "--subresource=status", "-o=json"]).await?;
+    let object = get("--subresource=status", "-o=json").await?;
     let object: Value = serde_json::from_str(&object)?;
     assert_eq!(object["kind"], "Fleet");
     assert_eq!(

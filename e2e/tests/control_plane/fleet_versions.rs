@@ -65,7 +65,15 @@ async fn both_versions_show_the_same_objects() -> Result<()> {
     .await?;
 
     let get = async |resource: &str| {
-        let args = ["get", resource, "tuna", "-o", "json", "-n", &namespace.name];
+        let args = [
+            "get",
+            resource,
+            "tuna",
+            "-o=json",
+            "--show-managed-fields",
+            "-n",
+            &namespace.name,
+        ];
         let shown = cluster.kubectl(args).await?.success()?;
         anyhow::Ok(serde_json::from_str::<Value>(&shown)?)
     };
