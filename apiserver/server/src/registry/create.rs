@@ -59,7 +59,7 @@ impl Store {
                 .await?;
         }
         let duplicate_owners = owner_references::drop_duplicates(
-            &mut object,
+            &mut sent,
             match ownership {
                 FieldOwnership::Track => owner_references::IN_THE_BODY,
                 FieldOwnership::Settled => owner_references::IN_THE_RESULT,
