@@ -19,8 +19,18 @@ mod collection;
 mod conflicts;
 #[path = "control_plane/discovery.rs"]
 mod discovery;
+#[path = "support/example.rs"]
+mod example;
 #[path = "control_plane/extension_api.rs"]
 mod extension_api;
+#[path = "control_plane/fleet.rs"]
+mod fleet;
+#[path = "control_plane/fleet_scale.rs"]
+mod fleet_scale;
+#[path = "control_plane/fleet_subresources.rs"]
+mod fleet_subresources;
+#[path = "control_plane/fleet_versions.rs"]
+mod fleet_versions;
 #[path = "control_plane/followers.rs"]
 mod followers;
 #[path = "control_plane/garbage.rs"]
@@ -57,7 +67,5 @@ mod stopping;
 mod texts;
 #[path = "control_plane/trust.rs"]
 mod trust;
-#[path = "control_plane/wardle.rs"]
-mod wardle;
 #[path = "control_plane/watching.rs"]
 mod watching;

@@ -22,7 +22,7 @@ use crate::{
     endpoints::Call,
     health::Health,
     limits::Limits,
-    negotiation,
+    negotiation::{self, Representation},
     openapi::OpenApi,
     registry::{SchemaOnly, Store, Strategy},
     request::{RequestInfo, UserInfo},
@@ -225,7 +225,9 @@ impl ApiServer {
         } = self
             .served(&resource.group, &resource.version, &resource.resource)
             .ok_or_else(ApiError::path_not_found)?;
-        let representation = if info.is_long_running() {
+        let representation = if subresources.contains_key(&resource.subresource) {
+            Representation::Object
+        } else if info.is_long_running() {
             negotiation::watch_representation(&headers)?
         } else {
             negotiation::representation(&headers)?

@@ -7,14 +7,15 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use apimachinery::ApiError;
+use apimachinery::{ApiError, Object};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::Value;
 
 use crate::{
-    registry::Store,
+    endpoints,
+    registry::{Store, WriteOptions},
     request::UserInfo,
     response::{self, Body},
 };
@@ -52,6 +53,9 @@ pub struct SubresourceRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The whole body; at most 3 MiB.
     pub body: Bytes,
+    /// How to write, as `dryRun` and `fieldManager` ask. A subresource without verbs has the query to
+    /// itself, so these are the defaults there.
+    pub options: WriteOptions,
 }
 
 /// What a subresource answers.
@@ -63,7 +67,22 @@ pub enum SubresourceAnswer {
     Response(Box<Response<Body>>),
 }
 
+impl SubresourceRequest<'_> {
+    /// The body as an object of that kind, from JSON or YAML.
+    ///
+    /// # Errors
+    /// 415 for another encoding, 400 for what is no such object.
+    pub fn object(&self, kind: &str) -> Result<Object, ApiError> {
+        endpoints::sent_object(self.headers, &self.body, kind)
+    }
+}
+
 impl SubresourceAnswer {
+    /// A plain text.
+    pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
+        Self::Response(Box::new(response::text(status, text)))
+    }
+
     pub(crate) fn into_response(self) -> Response<Body> {
         match self {
             Self::Object(status, object) => response::json(status, &object),

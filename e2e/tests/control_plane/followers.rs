@@ -26,8 +26,15 @@ use tokio::{
 };
 
 use super::{
+    example::{Example, Served},
     informers::follow,
-    wardle::{GROUP, Wardle, flunders},
+};
+
+static WARDLE: Served = Served {
+    example: "wardle",
+    group: "wardle.example.com",
+    versions: &["v1alpha1", "v1beta1"],
+    resource: ("Flunder", "flunders"),
 };
 
 const OBJECTS: usize = 5000;
@@ -67,7 +74,7 @@ impl GoInformers {
                 "--selector",
                 SELECTOR,
             ])
-            .arg(format!("--resource=flunders.v1alpha1.{GROUP}"))
+            .arg(format!("--resource=flunders.v1alpha1.{}", WARDLE.group))
             .env("KUBECONFIG", &cluster.kubeconfig)
             .env("KUBE_FEATURE_WatchListClient", streaming.to_string())
             .env("KUBE_WATCHLIST_INCONSISTENCY_DETECTOR", "true")
@@ -123,7 +130,7 @@ struct RustWatchers {
 
 impl RustWatchers {
     fn start(client: &Client) -> Self {
-        let (older, newer) = (flunders("v1alpha1"), flunders("v1beta1"));
+        let (older, newer) = (WARDLE.resource("v1alpha1"), WARDLE.resource("v1beta1"));
         let whole = || Api::<DynamicObject>::all_with(client.clone(), &older);
         let other: Api<DynamicObject> = Api::all_with(client.clone(), &newer);
         let partial = || Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &older);
@@ -152,7 +159,7 @@ impl RustWatchers {
 
     /// Waits until all have what a list has.
     async fn compare(&self, cluster: &Cluster, client: &Client) -> Result<()> {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &flunders("v1alpha1"));
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &WARDLE.resource("v1alpha1"));
         let list = api.list(&ListParams::default()).await?;
         let wanted = state(&list.items);
         let equal = cluster.wait_for("kube's watchers to agree", EQUAL_WITHIN, async || {
@@ -209,7 +216,11 @@ struct Population {
 impl Population {
     fn new(client: &Client, namespaces: &[TestNamespace]) -> Self {
         let api = |namespace: &TestNamespace| {
-            Api::namespaced_with(client.clone(), &namespace.name, &flunders("v1alpha1"))
+            Api::namespaced_with(
+                client.clone(),
+                &namespace.name,
+                &WARDLE.resource("v1alpha1"),
+            )
         };
         Self {
             apis: namespaces.iter().map(api).collect(),
@@ -228,7 +239,7 @@ impl Population {
         } else {
             "odd"
         };
-        let mut object = DynamicObject::new(&name, &flunders("v1alpha1"));
+        let mut object = DynamicObject::new(&name, &WARDLE.resource("v1alpha1"));
         object
             .labels_mut()
             .insert("tier".to_owned(), tier.to_owned());
@@ -298,9 +309,9 @@ async fn informers_follow_thousands_of_objects_through_changes_and_restarts() ->
         cluster.namespace("followers").await?,
         cluster.namespace("followers").await?,
     ];
-    let wardle = Wardle::start(&cluster).await?;
+    let wardle = Example::start(&cluster, &WARDLE).await?;
     let client = cluster.client().await?;
-    let population = Population::new(&wardle.direct().await?, &namespaces);
+    let population = Population::new(&wardle.direct_as_admin().await?, &namespaces);
     took("the server is registered");
 
     population.fill(0..OBJECTS / 2).await?;

@@ -65,24 +65,13 @@ impl LocalServer {
 
     /// A client that talks straight to the server, as a user of a kubeconfig: `{"token": ...}`.
     pub(crate) async fn direct(&self, user: Value) -> Result<Client> {
-        client(json!({
-            "clusters": [{ "name": "it", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port),
-                "certificate-authority-data": BASE64_STANDARD.encode(self.authority.pem()),
-                "tls-server-name": SERVER_NAME,
-            } }],
-            "users": [{ "name": "it", "user": user }],
-        }))
-        .await
+        direct((SERVER_NAME, self.port), &self.authority, user).await
     }
 
     /// A client that talks straight to the server as the cluster's administrator, whose certificate
     /// the server knows from the ConfigMap.
     pub(crate) async fn direct_as_admin(&self) -> Result<Client> {
-        let args = ["config", "view", "--raw", "--minify", "-o", "json"];
-        let text = self.cluster.kubectl(args).await?.success()?;
-        let kubeconfig: Value = serde_json::from_str(&text)?;
-        self.direct(kubeconfig["users"][0]["user"].clone()).await
+        self.direct(admin(&self.cluster).await?).await
     }
 
     /// The status of what an anonymous client gets.
@@ -154,6 +143,31 @@ pub(crate) fn write_certificate(directory: &Path, authority: &Authority) -> Resu
     fs::write(directory.join("tls.crt"), certificate_pem)?;
     fs::write(directory.join("tls.key"), key_pem)?;
     Ok(())
+}
+
+/// The cluster's administrator, as a user of a kubeconfig.
+pub(crate) async fn admin(cluster: &Cluster) -> Result<Value> {
+    let args = ["config", "view", "--raw", "--minify", "-o", "json"];
+    let text = cluster.kubectl(args).await?.success()?;
+    let kubeconfig: Value = serde_json::from_str(&text)?;
+    Ok(kubeconfig["users"][0]["user"].clone())
+}
+
+/// A client for a server of this machine, by its TLS name and port.
+pub(crate) async fn direct(
+    (server_name, port): (&str, u16),
+    authority: &Authority,
+    user: Value,
+) -> Result<Client> {
+    client(json!({
+        "clusters": [{ "name": "it", "cluster": {
+            "server": format!("https://127.0.0.1:{port}"),
+            "certificate-authority-data": BASE64_STANDARD.encode(authority.pem()),
+            "tls-server-name": server_name,
+        } }],
+        "users": [{ "name": "it", "user": user }],
+    }))
+    .await
 }
 
 /// A client for the clusters and users of a kubeconfig; the names of both are `it`.

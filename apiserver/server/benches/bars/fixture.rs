@@ -8,7 +8,7 @@ use apimachinery::{
 };
 use apiserver::{
     ApiServer, Body, Health, Resource,
-    admission::{AnyNamespace, Namespaces},
+    admission::{Admission, AnyNamespace},
     authentication::{Authenticator, Trust, TrustStore},
     authorization::{Authorizer, Decision},
     registry::{Store, WriteOptions},
@@ -41,7 +41,7 @@ impl Fixture {
     /// A server with this many objects, created as a client would.
     pub(crate) async fn new(objects: usize) -> Self {
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
-        let namespaces: Arc<dyn Namespaces> = Arc::new(AnyNamespace);
+        let namespaces: Arc<dyn Admission> = Arc::new(AnyNamespace);
         let trust = Arc::new(TrustStore::new(Trust::default()));
         let api = ApiServer::new(
             vec![Resource::from(definition())],

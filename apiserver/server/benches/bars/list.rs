@@ -40,12 +40,12 @@ pub(crate) async fn run() {
         for _ in 0..RUNS {
             let request = get(query, accept).await;
             runs.push(
-                cost(async {
+                cost(Box::pin(async {
                     let mut body = fixture.answer(request).await.into_body();
                     while let Some(frame) = body.frame().await {
                         drop(frame);
                     }
-                })
+                }))
                 .await,
             );
         }

@@ -19,9 +19,9 @@ fn main() {
     runtime.block_on(async {
         measure::print_head();
         // First, while nothing that was freed can be used again.
-        memory::run().await;
+        Box::pin(memory::run()).await;
         encode::run();
-        list::run().await;
-        watch::run().await;
+        Box::pin(list::run()).await;
+        Box::pin(watch::run()).await;
     });
 }

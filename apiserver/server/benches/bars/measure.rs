@@ -22,7 +22,7 @@ fn cpu_time() -> Duration {
 pub(crate) async fn cost(run: impl Future<Output = ()>) -> Duration {
     let before = cpu_time();
     run.await;
-    cpu_time() - before
+    cpu_time().saturating_sub(before)
 }
 
 pub(crate) fn print_head() {

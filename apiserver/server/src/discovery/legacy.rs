@@ -22,11 +22,11 @@ pub(super) fn documents(definitions: &[ResourceDefinition]) -> Vec<(String, Valu
         one["kind"] = json!("APIGroup");
         one["apiVersion"] = json!("v1");
         documents.push((format!("/apis/{group}"), one));
-        for (version, definitions) in versions {
+        for (version, served) in versions {
             let list = json!({
                 "kind": "APIResourceList", "apiVersion": "v1",
                 "groupVersion": format!("{group}/{version}"),
-                "resources": definitions.iter().flat_map(|d| resources(d)).collect::<Vec<_>>(),
+                "resources": served.iter().flat_map(|d| resources(definitions, d)).collect::<Vec<_>>(),
             });
             documents.push((format!("/apis/{group}/{version}"), list));
         }
@@ -36,13 +36,13 @@ pub(super) fn documents(definitions: &[ResourceDefinition]) -> Vec<(String, Valu
     documents
 }
 
-fn resources(definition: &ResourceDefinition) -> Vec<Value> {
+fn resources(definitions: &[ResourceDefinition], definition: &ResourceDefinition) -> Vec<Value> {
     let names = &definition.names;
     let namespaced = definition.is_namespaced();
     let mut resource = json!({
         "name": names.plural, "singularName": names.singular, "namespaced": namespaced,
         "kind": names.kind, "verbs": VERBS,
-        "storageVersionHash": storage_version_hash(definition),
+        "storageVersionHash": storage_version_hash(definitions, definition),
     });
     if !names.short_names.is_empty() {
         resource["shortNames"] = json!(names.short_names);

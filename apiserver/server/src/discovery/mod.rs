@@ -79,9 +79,17 @@ const VERBS: [&str; 8] = [
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// By which clients notice that the version in which objects are stored has changed: upstream's
-/// `StorageVersionHash` of `k8s.io/apiserver/pkg/endpoints/discovery`.
-fn storage_version_hash(definition: &ResourceDefinition) -> String {
-    let kind = format!("{}/{}", definition.api_version(), definition.names.kind);
+/// `StorageVersionHash` of `k8s.io/apiserver/pkg/endpoints/discovery`. The versions of a resource share
+/// one storage, so they have the hash of the first of them.
+fn storage_version_hash(
+    definitions: &[ResourceDefinition],
+    definition: &ResourceDefinition,
+) -> String {
+    let resource = definition.group_resource();
+    let mut versions = definitions.iter();
+    let first = versions.find(|other| other.group_resource() == resource);
+    let stored = first.unwrap_or(definition);
+    let kind = format!("{}/{}", stored.api_version(), stored.names.kind);
     let hash = Sha256::digest(kind);
     BASE64_STANDARD.encode(hash.get(..8).unwrap_or_default())
 }

@@ -52,6 +52,26 @@ pub(super) fn body(headers: &HeaderMap, body: &[u8], kind: &str) -> Result<Decod
     decoded.map_err(|e| unrecognized(kind, &e))
 }
 
+/// The object of a kind that a body says to be.
+///
+/// # Errors
+/// As [`body`]; 400 for an object without a type or of another kind.
+pub(crate) fn sent_object(
+    headers: &HeaderMap,
+    bytes: &[u8],
+    kind: &str,
+) -> Result<Object, ApiError> {
+    let Decoded { value, .. } = body(headers, bytes, kind)?;
+    require_type(&value, bytes, kind)?;
+    let object = Object::from_value(value).map_err(|e| unrecognized(kind, &e))?;
+    if object.kind() == kind {
+        Ok(object)
+    } else {
+        let why = format!("its kind is {:?}", object.kind());
+        Err(unrecognized(kind, &why))
+    }
+}
+
 /// 415 with the list of accepted types.
 pub(super) fn unsupported_media_type(accepted: &str) -> ApiError {
     ApiError::new(

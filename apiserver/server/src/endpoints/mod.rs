@@ -19,15 +19,19 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use options::{OptionsKind, SentOptions};
+
 use crate::{
     authorization::{Authorizer, authorize},
     limits::Place,
     negotiation::Representation,
-    registry::{Store, Subresource},
+    registry::{Store, Subresource, WriteOptions},
     request::{RequestInfo, ResourceRequest, UserInfo},
     response::{self, Body},
     subresource::{CustomSubresource, SubresourceRequest},
 };
+
+pub(crate) use decode::sent_object;
 
 /// One request for a resource that exists.
 pub(crate) struct Call<'a> {
@@ -84,6 +88,13 @@ impl Call<'_> {
         if !verbs.is_empty() && !verbs.iter().any(|known| known == verb) {
             return Err(ApiError::method_not_supported(self.store.resource(), verb));
         }
+        let options = match verb {
+            _ if verbs.is_empty() => WriteOptions::default(),
+            "create" => self.options(OptionsKind::Create)?,
+            "update" => self.options(OptionsKind::Update)?,
+            "patch" => self.options(OptionsKind::Patch)?,
+            _ => WriteOptions::default(),
+        };
         let request = SubresourceRequest {
             store: self.store,
             verb,
@@ -94,9 +105,14 @@ impl Call<'_> {
             user: self.user,
             headers: self.headers,
             body: decode::read(body).await?,
+            options,
         };
         let answer = handler.answer(request).await?;
         Ok(answer.into_response())
+    }
+
+    fn options(&self, kind: OptionsKind) -> Result<WriteOptions, ApiError> {
+        Ok(SentOptions::read(kind, self.info, self.headers)?.write)
     }
 
     fn subresource(&self) -> Result<Subresource, ApiError> {

@@ -60,7 +60,9 @@ impl Call<'_> {
         let changed = self
             .store
             .update_scale(namespace, name, change, &options.write);
-        self.shown_scale(changed.await?.object, warnings)
+        let changed = changed.await?;
+        let warnings = [warnings, &changed.warnings].concat();
+        self.shown_scale(changed.object, &warnings)
     }
 
     fn shown_scale(&self, scale: Bytes, warnings: &[String]) -> Result<Response<Body>, ApiError> {

@@ -122,6 +122,15 @@ fn document(definitions: &[&ResourceDefinition]) -> Value {
         schemas.extend(schemas_of(definition));
         all_paths.extend(paths::paths(definition));
     }
+    for definition in definitions {
+        for subresource in &definition.subresources {
+            let (group, version, kind) = &subresource.group_version_kind;
+            if (group, version) == (&definition.group, &definition.version) {
+                let schema = schemas.entry(component(definition, kind));
+                schema.or_insert_with(|| open_schema(definition, kind));
+            }
+        }
+    }
     json!({
         "openapi": "3.0.0",
         "info": { "title": "Kubernetes extension API", "version": env!("CARGO_PKG_VERSION") },
@@ -150,6 +159,29 @@ fn component(definition: &ResourceDefinition, kind: &str) -> String {
     format!("{}.{}.{kind}", parts.join("."), definition.version)
 }
 
+/// A kind of a subresource: what its fields are, only its handler knows.
+fn open_schema(definition: &ResourceDefinition, kind: &str) -> Value {
+    let (group, version) = (&definition.group, &definition.version);
+    json!({
+        "type": "object",
+        "properties": { "apiVersion": api_version(), "kind": kind_name() },
+        "x-kubernetes-preserve-unknown-fields": true,
+        "x-kubernetes-group-version-kind": [{ "group": group, "version": version, "kind": kind }],
+    })
+}
+
+fn api_version() -> Value {
+    json!({
+        "type": "string", "description": "Versioned schema of this representation of an object.",
+    })
+}
+
+fn kind_name() -> Value {
+    json!({
+        "type": "string", "description": "The kind of resource that this object represents.",
+    })
+}
+
 fn schemas_of(definition: &ResourceDefinition) -> [(String, Value); 2] {
     let names = &definition.names;
     let extension = |kind: &str| json!([{ "group": definition.group, "version": definition.version, "kind": kind }]);
@@ -157,12 +189,8 @@ fn schemas_of(definition: &ResourceDefinition) -> [(String, Value); 2] {
     if !object["properties"].is_object() {
         object["properties"] = json!({});
     }
-    object["properties"]["apiVersion"] = json!({
-        "type": "string", "description": "Versioned schema of this representation of an object.",
-    });
-    object["properties"]["kind"] = json!({
-        "type": "string", "description": "The kind of resource that this object represents.",
-    });
+    object["properties"]["apiVersion"] = api_version();
+    object["properties"]["kind"] = kind_name();
     object["properties"]["metadata"] = json!({
         "allOf": [{ "$ref": format!("{COMPONENTS}{META}.ObjectMeta") }],
         "default": {}, "description": "Standard object's metadata.",

@@ -99,8 +99,13 @@ pub(super) fn paths(definition: &ResourceDefinition) -> Vec<(String, Value)> {
     }
     for subresource in &definition.subresources {
         let (group, version, kind) = &subresource.group_version_kind;
+        let is_own = (group, version) == (&definition.group, &definition.version);
         let custom = Operations {
-            subject: json!({ "type": "object" }),
+            subject: if is_own {
+                reference(&component(definition, kind))
+            } else {
+                json!({ "type": "object" })
+            },
             kind: json!({ "group": group, "version": version, "kind": kind }),
             definition,
         };

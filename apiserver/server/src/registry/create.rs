@@ -42,12 +42,12 @@ impl Store {
     pub(super) async fn create_owned(
         &self,
         namespace: &str,
-        mut object: Object,
+        mut sent: Object,
         options: &WriteOptions,
         ownership: FieldOwnership,
     ) -> Result<Written, ApiError> {
         // A version that is no number was never anybody's, and is dropped as upstream drops it.
-        let version = object.resource_version().parse::<u64>();
+        let version = sent.resource_version().parse::<u64>();
         if ownership == FieldOwnership::Track && version.is_ok_and(|version| version != 0) {
             return Err(ApiError::bad_request(
                 "resourceVersion should not be set on objects to be created",
@@ -55,29 +55,30 @@ impl Store {
         }
         if self.definition.is_namespaced() {
             self.admission
-                .check_namespace(namespace, &self.resource, object.name())
+                .check_namespace(namespace, &self.resource, sent.name())
                 .await?;
         }
         let duplicate_owners = owner_references::drop_duplicates(
-            &mut object,
+            &mut sent,
             match ownership {
                 FieldOwnership::Track => owner_references::IN_THE_BODY,
                 FieldOwnership::Settled => owner_references::IN_THE_RESULT,
             },
         );
         let now = Timestamp::now();
-        prepare::for_create(&self.definition, &mut object, namespace, now);
-        self.strategy.prepare_for_create(&mut object);
-        if ownership == FieldOwnership::Track {
-            self.field_manager
-                .update(None, &mut object, &options.manager, "", now);
-        }
-        let base = object.metadata_str("generateName").to_owned();
-        let generated = object.name().is_empty() && !base.is_empty();
+        prepare::for_create(&self.definition, &mut sent, namespace, now);
+        let base = sent.metadata_str("generateName").to_owned();
+        let generated = sent.name().is_empty() && !base.is_empty();
         for attempt in 0..NAME_ATTEMPTS {
             if generated {
                 let name = generate_name(&base, &mut rand::rng());
-                object.set_metadata_field("name", Some(json!(name)));
+                sent.set_metadata_field("name", Some(json!(name)));
+            }
+            let mut object = sent.clone();
+            self.strategy.prepare_for_create(&mut object);
+            if ownership == FieldOwnership::Track {
+                self.field_manager
+                    .update(None, &mut object, &options.manager, "", now);
             }
             let errors = self.validate(&object);
             if !errors.is_empty() {
@@ -105,7 +106,7 @@ impl Store {
                 }
             }
         }
-        Err(ApiError::already_exists(self.resource(), object.name()).with_retry_after(1))
+        Err(ApiError::already_exists(self.resource(), sent.name()).with_retry_after(1))
     }
 
     /// Creates an object with its status, unless there is one of this name: for the records that a

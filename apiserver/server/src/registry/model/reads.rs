@@ -171,11 +171,11 @@ impl Run {
                     continue;
                 };
                 let served = |key: &str, value: &Bytes, revision| {
-                    (key.to_owned(), store.served(value, revision).unwrap())
+                    (key.into(), store.served(value, revision).unwrap())
                 };
                 let cached = page.entries.iter().map(|e| (e.key.clone(), e.served()));
                 let stored = stored.iter().map(|(key, value, r)| served(key, value, *r));
-                assert_eq!(cached.collect::<Vec<_>>(), stored.collect::<Vec<_>>());
+                assert!(cached.eq(stored));
             }
         }
     }
@@ -194,7 +194,7 @@ impl Run {
                     assert!(revision < since);
                     continue;
                 };
-                let start_after = first.entries.last().map(|entry| entry.key.as_str());
+                let start_after = first.entries.last().map(|entry| &*entry.key);
                 let range = PastRange {
                     start_after,
                     ..past(&prefix, revision)
