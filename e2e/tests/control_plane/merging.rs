@@ -45,8 +45,9 @@ pub(crate) async fn merge(
 }
 
 /// O1, O5, O6, O7, P5, P6, N14: the aggregator's code merges version 2 with kube-apiserver's own
-/// document and changes nothing there; every kind of version 3 survives kube-openapi's types, resolves to a
-/// type of expressions, as `ValidatingAdmissionPolicies` need it, and to a structural schema.
+/// document and changes nothing there; every kind of version 3 survives kube-openapi's types,
+/// resolves to a type of expressions, as `ValidatingAdmissionPolicies` need it, and to a structural
+/// schema.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn kubernetes_own_code_merges_and_resolves_the_openapi_documents() -> Result<()> {
