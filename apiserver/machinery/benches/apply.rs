@@ -103,7 +103,7 @@ impl Bench {
 
 fn definition() -> ResourceDefinition {
     let string = json!({"type": "string"});
-    let row = json!({"type": "object", "properties": {
+    let row = json!({"type": "object", "required": ["name"], "properties": {
         "name": string, "value": string, "count": {"type": "integer"},
         "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": string},
     }});
