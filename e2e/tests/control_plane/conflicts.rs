@@ -4,9 +4,7 @@ use anyhow::{Context, Result};
 use e2e::testing::Cluster;
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::Service,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
+    api::core::v1::Service, kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{Api, ResourceExt, api::DeleteParams};
 use serde_json::json;
@@ -84,6 +82,17 @@ fn definition(group: &str) -> String {
     .to_string()
 }
 
+/// Deletes it and waits until its registration is gone as well: kube-apiserver needs a while.
+async fn delete_definition(cluster: &Cluster, group: &str) -> Result<()> {
+    let name = format!("things.{group}");
+    let delete = ["delete", "crd", &name, "--timeout=60s"];
+    cluster.kubectl(delete).await?.success()?;
+    let registration = format!("apiservice/v1.{group}");
+    let gone = ["wait", "--for=delete", &registration, "--timeout=60s"];
+    cluster.kubectl(gone).await?.success()?;
+    Ok(())
+}
+
 /// F6.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
@@ -100,10 +109,7 @@ async fn a_definition_of_the_same_version_is_a_conflict_until_it_goes() -> Resul
     let fixture = Fixture::create_as(&cluster, wanted).await?;
     assert_refused(&fixture, "CRDExists", &format!("things.{group}")).await?;
 
-    let definitions: Api<CustomResourceDefinition> = Api::all(fixture.client.clone());
-    definitions
-        .delete(&format!("things.{group}"), &DeleteParams::default())
-        .await?;
+    delete_definition(&cluster, &group).await?;
     assert_recovers(&fixture).await
 }
 
@@ -132,13 +138,7 @@ async fn a_definition_that_comes_later_is_a_conflict() -> Result<()> {
     );
     assert!(automatic.owner_references().is_empty());
 
-    let definitions: Api<CustomResourceDefinition> = Api::all(fixture.client.clone());
-    definitions
-        .delete(
-            &format!("things.{}", fixture.group),
-            &DeleteParams::default(),
-        )
-        .await?;
+    delete_definition(&cluster, &fixture.group).await?;
     fixture.wait_condition(("Conflict", "False"), LATER).await?;
     Ok(())
 }

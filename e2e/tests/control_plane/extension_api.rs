@@ -113,14 +113,13 @@ impl Fixture {
         timeout: Duration,
     ) -> Result<Condition> {
         let description = format!("{type_}={status} of {}", self.name);
-        self.cluster
-            .wait_for(&description, timeout, async || {
-                self.condition(type_)
-                    .await
-                    .filter(|condition| condition.status == status)
-            })
-            .await
-            .with_context(|| format!("the object did not get {type_}={status}"))
+        let mut last = None;
+        let found = self.cluster.wait_for(&description, timeout, async || {
+            last = self.condition(type_).await;
+            last.take_if(|condition| condition.status == status)
+        });
+        let found = found.await;
+        found.with_context(|| format!("the condition was last {last:?}"))
     }
 
     /// Waits until all children are there.

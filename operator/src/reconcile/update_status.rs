@@ -7,7 +7,7 @@ use crds::{ApiStatus, ExtensionAPI, ExtensionApiStatus, TlsStatus, condition};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::Pod,
-    apimachinery::pkg::apis::meta::v1::Time,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
     kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceCondition},
 };
 use kube::{
@@ -53,12 +53,11 @@ pub(super) async fn update_status(
     if api.status.as_ref() == Some(&status) {
         return Ok(available);
     }
-    let ready = |status: &ExtensionApiStatus| truth(status, condition::READY);
-    if api.status.as_ref().map(ready) != Some(ready(&status)) {
-        let summary = status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == condition::READY);
+    let summary = find(&status, condition::READY);
+    let kind = |condition: &Condition| (condition.status.clone(), condition.reason.clone());
+    let before = api.status.as_ref();
+    let before = before.and_then(|status| find(status, condition::READY));
+    if before.map(kind) != summary.map(kind) {
         tracing::info!(
             extension_api = owner.name,
             ready = summary.map(|c| c.status.as_str()),
@@ -378,12 +377,13 @@ fn availability(api_service: &APIService) -> Option<&APIServiceCondition> {
         .find(|condition| condition.type_ == "Available")
 }
 
+fn find<'a>(status: &'a ExtensionApiStatus, type_: &str) -> Option<&'a Condition> {
+    let mut conditions = status.conditions.iter();
+    conditions.find(|condition| condition.type_ == type_)
+}
+
 fn truth(status: &ExtensionApiStatus, type_: &str) -> Truth {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
-        .map_or(Truth::Unknown, |condition| Truth::parse(&condition.status))
+    find(status, type_).map_or(Truth::Unknown, |condition| Truth::parse(&condition.status))
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub(super) async fn run(topic: &str, lines: &[Line]) -> Result<()> {
     Ok(())
 }
 
-/// The shared server, once kubectl sees its OpenAPI document and that of the custom resource.
+/// The shared server, once its OpenAPI document and that of the custom resource are published.
 async fn prepared() -> Result<&'static LocalServer> {
     static PREPARED: OnceCell<()> = OnceCell::const_new();
     let server = shared().await?;
@@ -115,11 +115,11 @@ async fn prepared() -> Result<&'static LocalServer> {
         let cluster = &server.cluster;
         reference::create(server, &cluster.client().await?).await?;
         for group in [GROUP, REFERENCE_GROUP] {
-            let resource = format!("datarecords.{group}");
-            let args = ["explain", &resource];
-            let explained = async || cluster.kubectl(args).await.ok()?.success().ok();
+            let path = format!("/openapi/v3/apis/{group}/v1alpha1");
+            let args = ["get", "--raw", &path];
+            let published = async || cluster.kubectl(args).await.ok()?.success().ok();
             let what = format!("the OpenAPI document of {group}");
-            cluster.wait_for(&what, PUBLISHED_WITHIN, explained).await?;
+            cluster.wait_for(&what, PUBLISHED_WITHIN, published).await?;
         }
         anyhow::Ok(())
     };
