@@ -44,6 +44,7 @@ pub(crate) struct Message {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) label: Option<&'static str>,
+    pub(crate) until: Option<u16>,
 }
 
 /// Begins a case. Its name begins with the topic.
@@ -100,6 +101,7 @@ impl Case {
             headers: Vec::new(),
             body: Vec::new(),
             label: None,
+            until: None,
         }));
         self
     }
@@ -198,6 +200,13 @@ impl Case {
     /// Lets later requests refer to fields of the answer.
     pub(crate) fn keep(mut self, label: &'static str) -> Self {
         self.last().label = Some(label);
+        self
+    }
+
+    /// Asks again until the status is this: what has changed elsewhere is seen a moment later. Where
+    /// it never is, the last answer is compared.
+    pub(crate) fn until(mut self, status: u16) -> Self {
+        self.last().until = Some(status);
         self
     }
 

@@ -377,7 +377,7 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
     Deliberate {
         why: "only the last page ends a list there; here also one after which nothing that is selected follows",
         instead: &["\"\""],
-        places: &["snapshots: pages with a selector #13 body.metadata.continue"],
+        places: &["snapshots: pages with a selector #14 body.metadata.continue"],
     },
     Deliberate {
         why: "a wrong uid of an update: the sentence names no key of the store",

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::{Buf, Bytes};
+use e2e::testing::wait_for;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
@@ -70,7 +71,7 @@ impl<'a> Run<'a> {
     async fn step(&mut self, step: &Step) -> Result<Value> {
         match step {
             Step::Send(message) => {
-                let answer = self.send(message).await?;
+                let answer = self.send_until(message).await?;
                 if let Some(label) = message.label {
                     self.answers.insert(label, answer["body"].clone());
                 }
@@ -89,6 +90,20 @@ impl<'a> Run<'a> {
             Step::Events(count) => self.events(*count).await,
             Step::End => self.events(usize::MAX).await,
         }
+    }
+
+    async fn send_until(&self, message: &Message) -> Result<Value> {
+        let mut answer = self.send(message).await;
+        if let Some(status) = message.until {
+            let expected = wait_for("the status", REQUEST_WITHIN, async || {
+                answer = self.send(message).await;
+                let found = answer.as_ref().ok()?["status"].as_u64()?;
+                (found == u64::from(status)).then_some(())
+            });
+            // In vain as well: the comparison then tells.
+            expected.await.ok();
+        }
+        answer
     }
 
     async fn send(&self, message: &Message) -> Result<Value> {

@@ -166,6 +166,8 @@ pub(crate) fn refusals() -> Vec<Case> {
                 "/apis/{group}/v1alpha1/namespaces/{own}/datarecords",
             )
             .body(JSON, record("a"))
+            .query("dryRun=All")
+            .until(403)
             .send_to("PATCH", "/api/v1/namespaces/{own}")
             .body(
                 "application/merge-patch+json",

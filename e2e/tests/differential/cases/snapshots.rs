@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::table::TABLE;
 use crate::case::{Case, case, record, with};
 
-/// Five records, of which the fourth is `mark`; then one is changed, one deleted, one new.
+/// Five records, of which the fourth is `mark`; then one is changed, one deleted, one new. The list
+/// makes kube-apiserver's cache as new as its store: until then it may answer with an older state.
 fn changed(name: &'static str) -> Case {
     let post = |case: Case, name| {
         let label = json!({ "metadata": { "labels": { "all": "1" } } });
@@ -20,6 +21,7 @@ fn changed(name: &'static str) -> Case {
         .delete("c")
         .post(record("cc"))
         .keep("last")
+        .list("")
 }
 
 fn query(value: &str) -> Value {
@@ -65,6 +67,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .merge_patch("a", query("2"))
             .keep("two")
             .delete("a")
+            .list("")
             .list("resourceVersion={one.metadata.resourceVersion}&resourceVersionMatch=Exact")
             .list("resourceVersion={two.metadata.resourceVersion}&resourceVersionMatch=Exact")
             .list(
