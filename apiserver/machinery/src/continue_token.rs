@@ -1,7 +1,8 @@
 //! The token that asks for the next page of a list: `k8s.io/apiserver/pkg/storage/continue.go`.
 //!
 //! It is opaque to clients. Inside are the revision of the first page, so that all pages show one
-//! state, and the key after which the next page starts.
+//! state, and the key after which the next page starts. Where that state is forgotten, the client is
+//! offered a token without a revision: its next page shows the newest state.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -9,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::ApiError;
 
 const VERSION: &str = "meta.k8s.io/v1";
+/// In the place of a revision.
+const NEWEST: i64 = -1;
 
 /// Where a list goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContinueToken {
-    /// The revision that every page shows.
-    pub revision: u64,
+    /// The revision that every page shows; `None` for the newest state, whatever came between.
+    pub revision: Option<u64>,
     /// The last key of the page before, without the list's prefix.
     pub start_after: String,
 }
@@ -23,7 +26,7 @@ pub struct ContinueToken {
 #[serde(default)]
 struct Encoded {
     v: String,
-    rv: u64,
+    rv: i64,
     start: String,
 }
 
@@ -32,7 +35,7 @@ impl ContinueToken {
     pub fn encode(&self) -> String {
         let encoded = Encoded {
             v: VERSION.to_owned(),
-            rv: self.revision,
+            rv: self.revision.map_or(NEWEST, u64::cast_signed),
             start: self.start_after.clone(),
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&encoded).unwrap_or_default())
@@ -70,7 +73,7 @@ impl ContinueToken {
             return Err(invalid(&start));
         }
         Ok(Self {
-            revision: rv,
+            revision: u64::try_from(rv).ok(),
             start_after: start,
         })
     }
@@ -78,7 +81,7 @@ impl ContinueToken {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{option, prelude::*};
     use rstest::rstest;
 
     use super::*;
@@ -96,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips(revision in 1_u64.., start_after in "[a-z0-9-]{1,9}/[a-z0-9-]{1,9}") {
+        fn round_trips(revision in option::of(1..=i64::MAX as u64), start_after in "[a-z0-9-]{1,9}/[a-z0-9-]{1,9}") {
             let token = ContinueToken { revision, start_after };
             prop_assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);
         }

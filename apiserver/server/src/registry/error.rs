@@ -12,11 +12,10 @@ impl Store {
             StorageError::AlreadyExists(_) => ApiError::already_exists(resource, name),
             StorageError::NotFound(_) => ApiError::not_found(resource, name),
             StorageError::Conflict { .. } => ApiError::object_modified(resource, name),
-            StorageError::Compacted { .. } => ApiError::expired(
-                "The provided continue parameter is too old to display a consistent list result. \
-                 You can start a new list without the continue parameter.",
-            )
-            .with_internal(error),
+            StorageError::Compacted { .. } => {
+                ApiError::expired("The resourceVersion for the provided list is too old.")
+                    .with_internal(error)
+            }
             StorageError::FutureRevision { wanted, current } => {
                 ApiError::resource_version_too_large(wanted.0, current.0)
             }

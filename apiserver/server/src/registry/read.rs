@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use apimachinery::{ApiError, ContinueToken, ListOptions, ResourceVersionMatch};
-use storage::{Range, Revision};
+use storage::{Range, Revision, StorageError};
 
 use super::Store;
 use crate::cacher::{Entry, PastPage, PastRange, Selection};
 
 /// Records that are read from the store at a time while a page is filtered.
 const STORE_PAGE: usize = 1000;
+/// Upstream's words, which clients look for.
+const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent \
+    list result. You can start a new list without the continue parameter, or use the continue token \
+    in this response to retrieve the remainder of the results. Continuing with the provided token \
+    results in an inconsistent list - objects that were created, modified, or deleted between the \
+    time the first chunk was returned and now may show up in the list.";
 
 /// What a list found.
 #[derive(Debug)]
@@ -71,7 +77,7 @@ impl Store {
         };
         if let Some(revision) = exact {
             let token = ContinueToken {
-                revision,
+                revision: Some(revision),
                 start_after: String::new(),
             };
             return self.list_at(namespace, selection, limit, token).await;
@@ -112,8 +118,10 @@ impl Store {
         limit: Option<usize>,
         token: ContinueToken,
     ) -> Result<ListResult, ApiError> {
-        let revision = Revision(token.revision);
-        self.wait_for(Some(token.revision), "list").await?;
+        self.wait_for(token.revision, "list").await?;
+        let revision = token
+            .revision
+            .map_or_else(|| self.cacher.revision(), Revision);
         let prefix = self.prefix(namespace);
         let start_after =
             (!token.start_after.is_empty()).then(|| prefix.clone() + &token.start_after);
@@ -147,7 +155,7 @@ impl Store {
                 at: Some(range.at),
             };
             let page = self.storage.list(stored).await;
-            let page = page.map_err(|e| self.storage_error(e, "list", ""))?;
+            let page = page.map_err(|error| self.list_error(error, &range))?;
             start_after = page.records.last().map(|record| record.key.to_string());
             for record in page.records {
                 let entry = self.codec.read(record).map_err(ApiError::internal)?;
@@ -164,6 +172,24 @@ impl Store {
                     is_counted: !page.more,
                 });
             }
+        }
+    }
+
+    /// Of a page whose state is forgotten: the client may start anew, or go on at the newest state.
+    fn list_error(&self, error: StorageError, range: &PastRange<'_>) -> ApiError {
+        let start_after = range.start_after;
+        let start_after = start_after.and_then(|key| key.strip_prefix(range.prefix));
+        match (&error, start_after) {
+            (StorageError::Compacted { .. }, Some(start_after)) => {
+                let token = ContinueToken {
+                    revision: None,
+                    start_after: start_after.to_owned(),
+                };
+                ApiError::expired(CONTINUE_EXPIRED)
+                    .with_continue(token.encode())
+                    .with_internal(error)
+            }
+            _ => self.storage_error(error, "list", ""),
         }
     }
 
@@ -184,7 +210,7 @@ impl Store {
         let continue_token = next.map(|last| {
             let start_after = last.key.strip_prefix(&prefix).unwrap_or(&last.key);
             let token = ContinueToken {
-                revision: revision.0,
+                revision: Some(revision.0),
                 start_after: start_after.to_owned(),
             };
             token.encode()

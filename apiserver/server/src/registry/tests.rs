@@ -1,12 +1,15 @@
 use apimachinery::ListOptions;
 use serde_json::{Value, json};
-use storage::MemoryStorage;
+use storage::{MemoryStorage, Storage};
 
 use super::*;
 use crate::{admission::AnyNamespace, cacher::Selection, testing::thing_definition};
 
 fn store() -> Arc<Store> {
-    let storage = Arc::new(MemoryStorage::default());
+    store_on(Arc::new(MemoryStorage::default()))
+}
+
+fn store_on(storage: Arc<MemoryStorage>) -> Arc<Store> {
     Store::start(
         thing_definition(),
         Arc::new(SchemaOnly),
@@ -337,6 +340,10 @@ async fn dry_run_writes_nothing() {
 }
 
 async fn names(store: &Store, query: &str) -> (Vec<String>, Option<String>) {
+    list(store, query).await.unwrap()
+}
+
+async fn list(store: &Store, query: &str) -> Result<(Vec<String>, Option<String>), ApiError> {
     let query: Vec<(String, String)> = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
@@ -344,13 +351,13 @@ async fn names(store: &Store, query: &str) -> (Vec<String>, Option<String>) {
         .collect();
     let options = ListOptions::from_query(&query).unwrap();
     let selection = Selection::from_options(&options, &thing_definition()).unwrap();
-    let found = store.list("default", &selection, &options).await.unwrap();
+    let found = store.list("default", &selection, &options).await?;
     let names = found
         .entries
         .iter()
         .map(|entry| entry.header.name.clone())
         .collect();
-    (names, found.continue_token)
+    Ok((names, found.continue_token))
 }
 
 /// L2, L4, L5: pages come in the order of names and all show the state of the first.
@@ -368,6 +375,44 @@ async fn pages_show_one_state() {
     let (second, end) = names(&store, &format!("limit=2&continue={token}")).await;
     assert_eq!((second, end), (vec!["c".to_owned(), "d".to_owned()], None));
     assert_eq!(names(&store, "").await.0, ["a", "b", "bb", "d"]);
+}
+
+/// L4: where the state of the first page is forgotten, the client is told so, and is given a token
+/// with which it may go on at the newest state.
+#[tokio::test]
+async fn a_page_of_a_forgotten_state_is_410_with_a_token_that_goes_on() {
+    let storage = Arc::new(MemoryStorage::default());
+    let before = store_on(Arc::clone(&storage));
+    for name in ["c", "a", "b", "d"] {
+        created(&before, thing(name, 1)).await;
+    }
+    let (_, token) = names(&before, "limit=2").await;
+    let token = token.expect("there is a second page");
+    delete(&before, "c").await.unwrap();
+    let now = storage.current_revision().await.unwrap();
+    storage.compact(now).await.unwrap();
+
+    let after = store_on(storage);
+    let page = list(&after, &format!("limit=1&continue={token}")).await;
+    let error = page.unwrap_err().to_status();
+    assert_eq!(
+        (&error["code"], &error["reason"]),
+        (&json!(410), &json!("Expired"))
+    );
+    let text = error["message"].as_str().unwrap();
+    assert!(
+        text.starts_with("The provided continue parameter is too old"),
+        "{text}"
+    );
+    let token = error["metadata"]["continue"].as_str().expect("a token");
+    created(&after, thing("e", 1)).await;
+    let (page, token) = names(&after, &format!("limit=1&continue={token}")).await;
+    assert_eq!(page, ["d"]);
+    // From here on the pages show one state again.
+    let token = token.expect("there is a page after it");
+    delete(&after, "e").await.unwrap();
+    let (page, end) = names(&after, &format!("limit=1&continue={token}")).await;
+    assert_eq!((page, end), (vec!["e".to_owned()], None));
 }
 
 /// N10: LIST and GET give the same bytes.

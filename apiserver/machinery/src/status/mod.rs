@@ -3,10 +3,15 @@
 //! An [`ApiError`] has an external message, which goes into the body, and may have an internal one,
 //! which goes to the log only. Mirrors `k8s.io/apimachinery/pkg/api/errors`.
 
+mod reason;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde_json::{Value, json};
 
+pub use self::reason::StatusReason;
 use crate::{field::FieldError, go_format::quote};
 
 /// Seconds after which a client may try again when the store could not answer, as upstream's
@@ -22,49 +27,6 @@ pub struct GroupResource {
     pub resource: String,
 }
 
-/// Why a request failed: `metav1.StatusReason`, each with its HTTP code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusReason {
-    /// 400: the request cannot be understood.
-    BadRequest,
-    /// 401: a credential is missing or wrong.
-    Unauthorized,
-    /// 403: the user may not do this.
-    Forbidden,
-    /// 404: there is no such object or path.
-    NotFound,
-    /// 405: the resource does not have this verb.
-    MethodNotAllowed,
-    /// 406: no representation that the client accepts.
-    NotAcceptable,
-    /// 409: an object of this name exists.
-    AlreadyExists,
-    /// 409: the object changed meanwhile, or a precondition failed.
-    Conflict,
-    /// 410: the object or path is gone for good.
-    Gone,
-    /// 410: the resource version is too old.
-    Expired,
-    /// 413: the body is over the limit.
-    RequestEntityTooLarge,
-    /// 415: the body's media type is not supported.
-    UnsupportedMediaType,
-    /// 422: the object breaks a rule.
-    Invalid,
-    /// 429: too many requests are in flight.
-    TooManyRequests,
-    /// 500: the server is at fault.
-    InternalError,
-    /// 500: the store has an object that cannot be read.
-    StoreReadError,
-    /// 500: the store did not answer; the client may try again.
-    ServerTimeout,
-    /// 503: the server cannot answer now; the client may try again.
-    ServiceUnavailable,
-    /// 504: the request took longer than its deadline.
-    Timeout,
-}
-
 /// A failed request: what the client is told, and what only the log is told.
 #[derive(Clone, Debug)]
 pub struct ApiError(Box<Inner>);
@@ -74,6 +36,7 @@ struct Inner {
     reason: StatusReason,
     message: String,
     details: Details,
+    continue_token: Option<String>,
     internal: Option<String>,
     warnings: Vec<String>,
 }
@@ -106,56 +69,6 @@ impl fmt::Display for GroupResource {
     }
 }
 
-// === impl StatusReason ===
-
-impl StatusReason {
-    /// The HTTP status code.
-    pub fn code(self) -> u16 {
-        match self {
-            Self::BadRequest => 400,
-            Self::Unauthorized => 401,
-            Self::Forbidden => 403,
-            Self::NotFound => 404,
-            Self::MethodNotAllowed => 405,
-            Self::NotAcceptable => 406,
-            Self::AlreadyExists | Self::Conflict => 409,
-            Self::Gone | Self::Expired => 410,
-            Self::RequestEntityTooLarge => 413,
-            Self::UnsupportedMediaType => 415,
-            Self::Invalid => 422,
-            Self::TooManyRequests => 429,
-            Self::InternalError | Self::StoreReadError | Self::ServerTimeout => 500,
-            Self::ServiceUnavailable => 503,
-            Self::Timeout => 504,
-        }
-    }
-
-    /// The reason as it stands in the body.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "BadRequest",
-            Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
-            Self::NotFound => "NotFound",
-            Self::MethodNotAllowed => "MethodNotAllowed",
-            Self::NotAcceptable => "NotAcceptable",
-            Self::AlreadyExists => "AlreadyExists",
-            Self::Conflict => "Conflict",
-            Self::Gone => "Gone",
-            Self::Expired => "Expired",
-            Self::RequestEntityTooLarge => "RequestEntityTooLarge",
-            Self::UnsupportedMediaType => "UnsupportedMediaType",
-            Self::Invalid => "Invalid",
-            Self::TooManyRequests => "TooManyRequests",
-            Self::InternalError => "InternalError",
-            Self::StoreReadError => "StorageReadError",
-            Self::ServerTimeout => "ServerTimeout",
-            Self::ServiceUnavailable => "ServiceUnavailable",
-            Self::Timeout => "Timeout",
-        }
-    }
-}
-
 // === impl ApiError ===
 
 impl ApiError {
@@ -165,6 +78,7 @@ impl ApiError {
             reason,
             message: message.into(),
             details: Details::default(),
+            continue_token: None,
             internal: None,
             warnings: Vec::new(),
         }))
@@ -418,6 +332,13 @@ impl ApiError {
         self
     }
 
+    /// Adds the token with which the client may go on with its list, in `metadata.continue`.
+    #[must_use]
+    pub fn with_continue(mut self, token: String) -> Self {
+        self.0.continue_token = Some(token);
+        self
+    }
+
     /// Adds what only the log may know.
     #[must_use]
     pub fn with_internal(mut self, internal: impl fmt::Display) -> Self {
@@ -475,6 +396,9 @@ impl ApiError {
             "reason": self.0.reason.as_str(),
             "code": self.code(),
         });
+        if let Some(token) = &self.0.continue_token {
+            status["metadata"]["continue"] = json!(token);
+        }
         let details = self.0.details.to_json();
         if details.as_object().is_some_and(|d| !d.is_empty()) {
             status["details"] = details;
@@ -527,69 +451,5 @@ impl Cause {
             json["field"] = Value::from(self.field.as_str());
         }
         json
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn records() -> GroupResource {
-        GroupResource {
-            group: "data.kubedojo.io".to_owned(),
-            resource: "datarecords".to_owned(),
-        }
-    }
-
-    /// S1: details name the plural for a missing object.
-    #[test]
-    fn a_missing_object_is_404_and_names_the_plural() {
-        insta::assert_json_snapshot!(ApiError::not_found(&records(), "a").to_status(), @r#"
-        {
-          "apiVersion": "v1",
-          "code": 404,
-          "details": {
-            "group": "data.kubedojo.io",
-            "kind": "datarecords",
-            "name": "a"
-          },
-          "kind": "Status",
-          "message": "datarecords.data.kubedojo.io \"a\" not found",
-          "metadata": {},
-          "reason": "NotFound",
-          "status": "Failure"
-        }
-        "#);
-    }
-
-    /// S1: details name the Kind for an invalid object, and every cause has its field.
-    #[test]
-    fn an_invalid_object_lists_every_cause() {
-        let errors = [
-            FieldError::required("spec.source", ""),
-            FieldError::invalid("metadata.name", &json!("A"), "must be lower case"),
-        ];
-        let status = ApiError::invalid("data.kubedojo.io", "DataRecord", "A", &errors).to_status();
-        assert_eq!(
-            status["message"],
-            "DataRecord.data.kubedojo.io \"A\" is invalid: [spec.source: Required value, \
-             metadata.name: Invalid value: \"A\": must be lower case]"
-        );
-        assert_eq!(status["details"]["kind"], "DataRecord");
-        assert_eq!(status["details"]["causes"][1]["field"], "metadata.name");
-        assert_eq!(
-            status["details"]["causes"][0]["reason"],
-            "FieldValueRequired"
-        );
-    }
-
-    /// S2: a store that does not answer is a retryable error.
-    #[test]
-    fn a_store_outage_says_when_to_try_again_and_hides_the_cause() {
-        let error = ApiError::store_unavailable(&records(), "list", "connection refused");
-        assert_eq!(error.code(), 500);
-        assert_eq!(error.retry_after_seconds(), Some(2));
-        assert!(!error.to_status().to_string().contains("refused"));
-        assert_eq!(error.internal_message(), Some("connection refused"));
     }
 }
