@@ -17,7 +17,7 @@ use super::{
 /// kube-controller-manager looks for new resources every 30 seconds, and at an autoscaler every 15.
 const AUTOSCALED_WITHIN: Duration = Duration::from_secs(100);
 
-/// 1.12: with both preconditions that kubectl knows.
+/// C4: with both preconditions that kubectl knows.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn kubectl_scales_if_what_it_expects_is_there() -> Result<()> {
@@ -69,7 +69,7 @@ async fn kubectl_scales_if_what_it_expects_is_there() -> Result<()> {
     Ok(())
 }
 
-/// 1.12: what `kubectl get` and `kubectl patch` do with `--subresource`.
+/// C4: what `kubectl get` and `kubectl patch` do with `--subresource`.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn kubectl_reads_and_patches_scale_and_status() -> Result<()> {
@@ -131,7 +131,7 @@ async fn kubectl_reads_and_patches_scale_and_status() -> Result<()> {
     Ok(())
 }
 
-/// 1.12: kube-controller-manager finds the scale, and brings it up to the autoscaler's minimum. What
+/// C4: kube-controller-manager finds the scale, and brings it up to the autoscaler's minimum. What
 /// it lacks are metrics.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
@@ -183,7 +183,7 @@ async fn the_autoscaler_scales_a_fleet() -> Result<()> {
     Ok(())
 }
 
-/// 1.12: who applies a scale owns the replicas, there and in the object.
+/// C4: who applies a scale owns the replicas, there and in the object.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn server_side_apply_of_a_scale_conflicts_with_other_owners() -> Result<()> {

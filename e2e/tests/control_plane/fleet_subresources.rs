@@ -50,7 +50,7 @@ async fn allow(
     Ok(())
 }
 
-/// 1.12: a subresource that is an action takes its own kind, and honours `dryRun`.
+/// C5: a subresource that is an action takes its own kind, and honours `dryRun`.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn kubectl_create_raw_calls_a_fleet_back() -> Result<()> {
@@ -100,7 +100,7 @@ async fn kubectl_create_raw_calls_a_fleet_back() -> Result<()> {
     Ok(())
 }
 
-/// 1.12: a subresource without verbs gets everything below its path, and answers what it likes.
+/// C5: a subresource without verbs gets everything below its path, and answers what it likes.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn a_subresource_answers_text_for_every_path_below_it() -> Result<()> {
@@ -138,7 +138,7 @@ async fn a_subresource_answers_text_for_every_path_below_it() -> Result<()> {
     Ok(())
 }
 
-/// 1.12: kube-apiserver and the server itself both ask for `fleets/scale`, not for `fleets`.
+/// C6: kube-apiserver and the server itself both ask for `fleets/scale`, not for `fleets`.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]
 async fn rights_on_a_fleet_are_none_on_its_subresources() -> Result<()> {
