@@ -167,7 +167,7 @@ fn name(number: usize) -> String {
 /// An object that is stored in about 1 kB, with what the server adds.
 pub(crate) fn object(number: usize) -> Object {
     let data: BTreeMap<String, String> = (0..4)
-        .map(|i| (format!("key-{i}"), "value ".repeat(9)))
+        .map(|i| (format!("key-{i}"), "value ".repeat(14)))
         .collect();
     Object::from_value(json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "Record",
