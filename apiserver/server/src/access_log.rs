@@ -5,13 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use apimachinery::ApiError;
 use http::StatusCode;
 
-use crate::request::{RequestInfo, ResourceRequest, UserInfo};
+use crate::request::{Caller, RequestInfo, ResourceRequest};
 
 /// What is known of a request when it is answered.
 #[derive(Debug)]
 pub(crate) struct AccessLog<'a> {
     pub(crate) info: &'a RequestInfo,
-    pub(crate) user: &'a UserInfo,
+    pub(crate) caller: &'a Caller,
     pub(crate) audit_id: &'a str,
     pub(crate) peer: SocketAddr,
 }
@@ -21,13 +21,16 @@ impl AccessLog<'_> {
     pub(crate) fn write(self, code: StatusCode, latency: Duration, failure: Option<&ApiError>) {
         let Self {
             info,
-            user,
+            caller,
             audit_id,
             peer,
         } = self;
         let nothing = ResourceRequest::default();
         let resource = info.resource.as_ref().unwrap_or(&nothing);
+        let user = caller.user();
         let groups = user.groups.join(",");
+        let impersonator = caller.impersonated.as_ref();
+        let impersonator = impersonator.map(|_| &caller.authenticated.name);
         let latency_ms = latency.as_secs_f64() * 1000.0;
         let internal = failure
             .and_then(ApiError::internal_message)
@@ -38,6 +41,7 @@ impl AccessLog<'_> {
                     target: "access",
                     user = user.name,
                     groups,
+                    impersonator,
                     verb = info.verb,
                     path = info.path,
                     resource = resource.resource,

@@ -32,12 +32,14 @@ mod endpoints;
 #[cfg(test)]
 mod fuzz;
 mod health;
+mod impersonation;
 mod limits;
 mod negotiation;
 mod openapi;
 pub mod registry;
 pub mod request;
 mod response;
+mod review;
 mod server;
 pub mod serving;
 pub mod standalone;

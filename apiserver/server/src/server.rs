@@ -21,11 +21,12 @@ use crate::{
     encoding::Encoding,
     endpoints::Call,
     health::Health,
+    impersonation::impersonate,
     limits::Limits,
     negotiation::{self, Representation},
     openapi::OpenApi,
     registry::{SchemaOnly, Store, Strategy},
-    request::{RequestInfo, UserInfo},
+    request::{Caller, RequestInfo},
     response::{self, Body},
     subresource::CustomSubresource,
     transport::Connection,
@@ -164,9 +165,9 @@ impl ApiServer {
         let info = RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query());
         let audit_id = audit_id(&parts.headers);
         let encoding = Encoding::requested(&parts.headers, &info);
-        let mut user = UserInfo::default();
+        let mut caller = Caller::default();
 
-        let answer = self.answer(&connection, &info, parts.headers, body, &mut user);
+        let answer = self.answer(&connection, &info, parts.headers, body, &mut caller);
         let answer = AssertUnwindSafe(self.in_time(&info, answer))
             .catch_unwind()
             .await;
@@ -191,7 +192,7 @@ impl ApiServer {
         }
         AccessLog {
             info: &info,
-            user: &user,
+            caller: &caller,
             audit_id: &audit_id,
             peer: connection.peer,
         }
@@ -205,16 +206,18 @@ impl ApiServer {
         info: &RequestInfo,
         mut headers: HeaderMap,
         body: Incoming,
-        known: &mut UserInfo,
+        caller: &mut Caller,
     ) -> Result<Response<Body>, ApiError> {
         let place = self.limits.enter(info)?;
-        let user = self
+        caller.authenticated = self
             .authenticator
             .authenticate(&mut headers, &connection.certificates)
             .await?;
-        user.clone_into(known);
-        refuse_impersonation(&headers)?;
-        authorize(&*self.authorizer, &user, info).await?;
+        let user = &caller.authenticated;
+        let impersonated = impersonate(&mut headers, user, &*self.authorizer);
+        caller.impersonated = Box::pin(impersonated).await?;
+        let user = caller.user();
+        authorize(&*self.authorizer, user, info).await?;
 
         let Some(resource) = &info.resource else {
             return self.answer_path(info, &headers);
@@ -237,7 +240,7 @@ impl ApiServer {
             info,
             resource,
             headers: &headers,
-            user: &user,
+            user,
             authorizer: &*self.authorizer,
             representation,
             subresources,
@@ -342,21 +345,6 @@ fn audit_id(headers: &HeaderMap) -> String {
         Some(id) => id.to_owned(),
         None => uuid::Uuid::new_v4().to_string(),
     }
-}
-
-/// kube-apiserver resolves impersonation before it calls us. Whoever comes directly with such a
-/// header is refused, since ignoring it would answer as somebody else than was asked.
-fn refuse_impersonation(headers: &HeaderMap) -> Result<(), ApiError> {
-    if headers
-        .keys()
-        .any(|name| name.as_str().starts_with("impersonate-"))
-    {
-        return Err(ApiError::new(
-            StatusReason::Forbidden,
-            "impersonation is not supported here: send the request through kube-apiserver",
-        ));
-    }
-    Ok(())
 }
 
 fn finish_headers(headers: &mut HeaderMap, audit_id: &str) {

@@ -68,16 +68,26 @@ async fn nobody_gets_in_without_the_client_certificate() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// X8: a request that wants to be somebody else is refused, not answered as somebody.
+/// X8: who may do everything may be anybody, with that user's rights and no others.
 #[tokio::test]
-async fn impersonation_is_refused() -> anyhow::Result<()> {
+async fn impersonation_gives_the_rights_of_the_other() -> anyhow::Result<()> {
     let server = Server::start().await?;
-    let request = Request::get(DEFAULT)
-        .header("impersonate-user", "jane")
-        .body(Vec::new())?;
-    assert_eq!(
-        send(&server.admin().await?, request).await?.error(),
-        (403, "Forbidden".to_owned())
+    let as_jane = || Request::get(DEFAULT).header("impersonate-user", "jane");
+    let refused = send(&server.admin().await?, as_jane().body(Vec::new())?).await?;
+    assert_eq!(refused.error(), (403, "Forbidden".to_owned()));
+    let message = refused.json()["message"].to_string();
+    assert!(
+        message.contains("User \\\"jane\\\" cannot list"),
+        "{message}"
+    );
+    let as_master = as_jane().header("impersonate-group", "system:masters");
+    let answer = send(&server.admin().await?, as_master.body(Vec::new())?).await?;
+    assert_eq!(answer.code, 200);
+    let nobody = send(&server.nobody().await?, as_jane().body(Vec::new())?).await?;
+    let message = nobody.json()["message"].to_string();
+    assert!(
+        message.contains("cannot impersonate resource \\\"users\\\""),
+        "{message}"
     );
     Ok(())
 }

@@ -8,11 +8,12 @@ mod config_map;
 mod front_proxy;
 mod token;
 mod trust;
+mod websocket;
 
 use std::sync::Arc;
 
 use apimachinery::ApiError;
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use rustls_pki_types::CertificateDer;
 
 use crate::request::UserInfo;
@@ -27,6 +28,7 @@ pub use trust::{FrontProxyTrust, Trust, TrustStore};
 pub struct Authenticator {
     trust: Arc<TrustStore>,
     tokens: Option<TokenReviewer>,
+    allows_anonymous: bool,
 }
 
 /// What one way of authentication found.
@@ -43,7 +45,18 @@ enum Outcome {
 impl Authenticator {
     /// An authenticator over the trusted authorities; without a reviewer every token is wrong.
     pub fn new(trust: Arc<TrustStore>, tokens: Option<TokenReviewer>) -> Self {
-        Self { trust, tokens }
+        Self {
+            trust,
+            tokens,
+            allows_anonymous: true,
+        }
+    }
+
+    /// Refuses whoever shows no credential, with 401. Kubelet's probes show none.
+    #[must_use]
+    pub fn without_anonymous(mut self) -> Self {
+        self.allows_anonymous = false;
+        self
     }
 
     /// The trust that certificates are checked against.
@@ -65,6 +78,7 @@ impl Authenticator {
         let trust = self.trust.load();
         let presented = front_proxy::take_identity_headers(headers, trust.front_proxy.as_ref());
         let authorization = headers.remove(AUTHORIZATION);
+        let subprotocol = websocket::take_token(headers);
 
         let mut rejections = Vec::new();
         let by_front_proxy = front_proxy::authenticate(&trust, chain, &presented);
@@ -76,33 +90,26 @@ impl Authenticator {
                 Outcome::Absent => {}
             }
         }
-        match self.by_token(authorization.as_ref()).await? {
-            Outcome::User(user) => return Ok(user.authenticated()),
-            Outcome::Rejected(reason) => rejections.push(reason),
-            Outcome::Absent => {}
+        let header = authorization.as_ref().map_or(Ok(None), bearer);
+        for token in [header, subprotocol] {
+            match self.by_token(token).await? {
+                Outcome::User(user) => return Ok(user.authenticated()),
+                Outcome::Rejected(reason) => rejections.push(reason),
+                Outcome::Absent => {}
+            }
         }
-        if rejections.is_empty() {
+        if rejections.is_empty() && self.allows_anonymous {
             Ok(UserInfo::anonymous())
         } else {
             Err(ApiError::unauthorized().with_internal(rejections.join("; ")))
         }
     }
 
-    async fn by_token(
-        &self,
-        authorization: Option<&http::HeaderValue>,
-    ) -> Result<Outcome, ApiError> {
-        let Some(value) = authorization else {
-            return Ok(Outcome::Absent);
-        };
-        let token = value.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            scheme
-                .eq_ignore_ascii_case("bearer")
-                .then(|| token.trim().to_owned())
-        });
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Ok(Outcome::Absent);
+    async fn by_token(&self, token: Result<Option<String>, String>) -> Result<Outcome, ApiError> {
+        let token = match token {
+            Ok(Some(token)) => token,
+            Ok(None) => return Ok(Outcome::Absent),
+            Err(reason) => return Ok(Outcome::Rejected(reason)),
         };
         let Some(reviewer) = &self.tokens else {
             return Ok(Outcome::Rejected("tokens are not accepted here".to_owned()));
@@ -112,6 +119,18 @@ impl Authenticator {
             None => Outcome::Rejected("the bearer token is not valid".to_owned()),
         })
     }
+}
+
+/// The token of an Authorization header, if it has one.
+fn bearer(authorization: &HeaderValue) -> Result<Option<String>, String> {
+    let mut words = authorization.as_bytes().splitn(2, |byte| *byte == b' ');
+    let scheme = words.next().unwrap_or_default();
+    let token = words.next().unwrap_or_default().trim_ascii();
+    if !scheme.eq_ignore_ascii_case(b"bearer") || token.is_empty() {
+        return Ok(None);
+    }
+    let token = str::from_utf8(token).map_err(|_| "the bearer token is no text".to_owned())?;
+    Ok(Some(token.to_owned()))
 }
 
 #[cfg(test)]

@@ -7,22 +7,20 @@ use std::{fmt, time::Duration};
 
 use apimachinery::{ApiError, StatusReason};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
-use kube::{Api, Client, api::PostParams};
+use kube::Client;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::request::UserInfo;
+use crate::{request::UserInfo, review::Reviews};
 
 /// How long an answer counts, as upstream's delegated authentication keeps it.
 const CACHE_TTL: Duration = Duration::from_secs(10);
 /// Most answers that are kept, so that random tokens cannot fill the memory.
 const CACHE_CAPACITY: u64 = 10_000;
-/// How long kube-apiserver may take.
-const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks kube-apiserver who a token belongs to.
 pub struct TokenReviewer {
-    api: Api<TokenReview>,
+    reviews: Reviews<TokenReview>,
     cache: Cache<[u8; 32], Option<UserInfo>>,
     salt: [u8; 16],
 }
@@ -41,7 +39,7 @@ impl TokenReviewer {
             .time_to_live(CACHE_TTL)
             .build();
         Self {
-            api: Api::all(client),
+            reviews: Reviews::new(client),
             cache,
             salt: *uuid::Uuid::new_v4().as_bytes(),
         }
@@ -57,7 +55,10 @@ impl TokenReviewer {
             .chain_update(&token)
             .finalize()
             .into();
-        let answer = self.cache.try_get_with(key, self.ask(token)).await;
+        let answer = self
+            .cache
+            .try_get_with(key, Box::pin(self.ask(token)))
+            .await;
         answer.map_err(|error| {
             ApiError::new(
                 StatusReason::ServiceUnavailable,
@@ -77,13 +78,7 @@ impl TokenReviewer {
             spec,
             ..TokenReview::default()
         };
-        let parameters = PostParams::default();
-        let answer = self.api.create(&parameters, &review);
-        let answer = tokio::time::timeout(REVIEW_TIMEOUT, answer)
-            .await
-            .map_err(|_| "no answer in time".to_owned())?
-            .map_err(|error| error.to_string())?;
-        Ok(answer.status.and_then(user))
+        Ok(self.reviews.ask(&review).await?.status.and_then(user))
     }
 }
 

@@ -12,11 +12,14 @@ use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::Client;
 use moka::future::Cache;
 
-use super::{Authorizer, Decision};
-use crate::request::{RequestInfo, UserInfo};
+use super::{Authorizer, Decision, selectors};
+use crate::{
+    request::{RequestInfo, UserInfo},
+    review::Reviews,
+};
 
 /// How long an answer counts, as upstream's delegated authorization keeps it.
 const CACHE_TTL: Duration = Duration::from_secs(10);
@@ -24,12 +27,10 @@ const CACHE_TTL: Duration = Duration::from_secs(10);
 const CACHE_CAPACITY: u64 = 8192;
 /// Questions longer than this are not kept, as upstream.
 const CACHED_QUESTION_MAX_LENGTH: usize = 10_000;
-/// How long kube-apiserver may take.
-const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks kube-apiserver what a user may do.
 pub struct SubjectAccessReviewer {
-    api: Api<SubjectAccessReview>,
+    reviews: Reviews<SubjectAccessReview>,
     cache: Cache<String, Decision>,
 }
 
@@ -48,7 +49,7 @@ impl SubjectAccessReviewer {
             .time_to_live(CACHE_TTL)
             .build();
         Self {
-            api: Api::all(client),
+            reviews: Reviews::new(client),
             cache,
         }
     }
@@ -58,12 +59,8 @@ impl SubjectAccessReviewer {
             spec,
             ..SubjectAccessReview::default()
         };
-        let parameters = PostParams::default();
-        let answer = tokio::time::timeout(REVIEW_TIMEOUT, self.api.create(&parameters, &review))
-            .await
-            .map_err(|_| "no answer in time".to_owned())?
-            .map_err(|error| error.to_string())?;
-        let status = answer.status.ok_or("an answer without a status")?;
+        let status = self.reviews.ask(&review).await?.status;
+        let status = status.ok_or("an answer without a status")?;
         if status.allowed {
             return Ok(Decision::Allow);
         }
@@ -84,7 +81,8 @@ impl Authorizer for SubjectAccessReviewer {
             let spec = review_spec(user, request);
             let question = serde_json::to_string(&spec).map_err(ApiError::internal)?;
             let answer = if question.len() < CACHED_QUESTION_MAX_LENGTH {
-                let answer = self.cache.try_get_with(question, self.ask(spec)).await;
+                let asked = Box::pin(self.ask(spec));
+                let answer = self.cache.try_get_with(question, asked).await;
                 answer.map_err(|error| error.to_string())
             } else {
                 self.ask(spec).await
@@ -121,8 +119,8 @@ fn review_spec(user: &UserInfo, request: &RequestInfo) -> SubjectAccessReviewSpe
                 namespace: some(&resource.namespace),
                 name: some(&resource.name),
                 verb: some(&request.verb),
-                field_selector: None,
-                label_selector: None,
+                field_selector: selectors::fields(request),
+                label_selector: selectors::labels(request),
             });
         }
         None => {

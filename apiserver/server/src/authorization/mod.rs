@@ -4,6 +4,7 @@
 //! `k8s.io/apiserver/pkg/server/options/authorization.go`.
 
 mod delegated;
+mod selectors;
 
 use apimachinery::{ApiError, GroupResource};
 use futures::future::BoxFuture;

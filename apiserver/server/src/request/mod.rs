@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use apimachinery::{list_options::is_true, selector::FieldSelector};
 
+pub(crate) use user::Caller;
 pub use user::UserInfo;
 
 /// Longest path that is parsed, in bytes; group, version, names and namespace fit many times.

@@ -40,6 +40,34 @@ impl UserInfo {
         }
         self
     }
+
+    /// Adds the group of everybody who is known, or that of everybody who is not.
+    #[must_use]
+    pub(crate) fn with_group_of_everybody(mut self) -> Self {
+        if self.name != ANONYMOUS {
+            return self.authenticated();
+        }
+        if !self.groups.iter().any(|group| group == UNAUTHENTICATED) {
+            self.groups.push(UNAUTHENTICATED.to_owned());
+        }
+        self
+    }
+}
+
+/// Who sends a request, and as whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    /// Whose credential it is.
+    pub(crate) authenticated: UserInfo,
+    /// As whom that user acts, if as somebody else.
+    pub(crate) impersonated: Option<UserInfo>,
+}
+
+impl Caller {
+    /// The one whose permissions count.
+    pub(crate) fn user(&self) -> &UserInfo {
+        self.impersonated.as_ref().unwrap_or(&self.authenticated)
+    }
 }
 
 #[cfg(test)]
