@@ -1,0 +1,14 @@
+//! Who is let in, on a real socket: everything that others got wrong, tried against the server.
+//!
+//! The cluster that the server asks is a script, so that it can be made to say anything. What a real
+//! one says is tested in `e2e`.
+
+mod authority;
+mod authorization;
+mod cluster;
+mod front_proxy;
+mod reviews;
+mod server;
+mod targets;
+mod tokens;
+mod transport;

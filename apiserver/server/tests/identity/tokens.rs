@@ -1,0 +1,75 @@
+//! Bearer tokens: a wrong one is 401, never anonymous.
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::server::{Rig, THINGS};
+
+async fn rig() -> Rig {
+    let rig = Rig::start().await;
+    let jane = json!({"username": "jane", "groups": ["dev"]});
+    rig.cluster.tokens.lock().insert("good", jane);
+    let nameless = json!({"username": ""});
+    rig.cluster.tokens.lock().insert("nameless", nameless);
+    rig
+}
+
+#[rstest]
+#[case::good("Bearer good", 200)]
+#[case::in_other_case("bEARER good", 200)]
+#[case::with_spaces("Bearer   good ", 200)]
+#[case::wrong("Bearer wrong", 401)]
+#[case::nameless("Bearer nameless", 401)]
+#[case::two_tokens("Bearer good wrong", 401)]
+#[case::quoted("Bearer \"good\"", 401)]
+#[case::empty("Bearer ", 403)]
+#[case::another_scheme("Basic Z29vZDpnb29k", 403)]
+#[case::no_scheme("good", 403)]
+#[tokio::test]
+async fn a_token_is_checked(#[case] authorization: &str, #[case] code: u16) {
+    let rig = rig().await;
+    let headers = [("Authorization", authorization)];
+    assert_eq!(rig.get(None, THINGS, &headers).await.code, code);
+}
+
+/// A wrong credential beside a right one is no obstacle, and a right one no excuse for none.
+#[tokio::test]
+async fn the_first_good_credential_counts() {
+    let rig = rig().await;
+    let wrong = [("Authorization", "Bearer wrong")];
+    let jane = rig.clients.client("jane", &[]);
+    assert_eq!(rig.get(Some(&jane), THINGS, &wrong).await.code, 200);
+    let stranger = crate::authority::self_signed("jane");
+    assert_eq!(rig.get(Some(&stranger), THINGS, &wrong).await.code, 401);
+    let good = [("Authorization", "Bearer good")];
+    assert_eq!(rig.get(Some(&stranger), THINGS, &good).await.code, 200);
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_text_is_401() {
+    let rig = rig().await;
+    let head =
+        format!("GET {THINGS} HTTP/1.1\r\nhost: l\r\nconnection: close\r\nauthorization: Bearer ");
+    let request = [head.as_bytes(), b"\xff\xfe\r\n\r\n"].concat();
+    assert_eq!(rig.raw(None, &request).await.code, 401);
+}
+
+/// A browser's token comes as a subprotocol; the connection stays what it was.
+#[rstest]
+#[case::good("base64url.bearer.authorization.k8s.io.Z29vZA, v4.channel.k8s.io", 200)]
+#[case::wrong(
+    "base64url.bearer.authorization.k8s.io.d3Jvbmc, v4.channel.k8s.io",
+    401
+)]
+#[case::alone("base64url.bearer.authorization.k8s.io.Z29vZA", 401)]
+#[case::garbled("base64url.bearer.authorization.k8s.io.?, v4.channel.k8s.io", 401)]
+#[tokio::test]
+async fn a_websockets_token_is_checked(#[case] protocol: &str, #[case] code: u16) {
+    let rig = rig().await;
+    let headers = [
+        ("connection", "close, Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Protocol", protocol),
+    ];
+    assert_eq!(rig.get(None, THINGS, &headers).await.code, code);
+}
