@@ -72,7 +72,7 @@ async fn a_user_needs_rbac_and_is_named_in_the_servers_log() -> Result<()> {
     Ok(())
 }
 
-/// Mistake 1: whoever reaches the pod directly cannot make up who they are.
+/// M1: whoever reaches the pod directly cannot make up who they are.
 #[tokio::test]
 #[ignore = "needs cluster: pods"]
 async fn forged_headers_straight_to_the_pod_are_refused() -> Result<()> {

@@ -145,7 +145,7 @@ async fn a_verified_front_proxy_speaks_for_its_user() {
     );
 }
 
-/// Mistake 1: headers without a verified front-proxy certificate mean nothing.
+/// M1: headers without a verified front-proxy certificate mean nothing.
 #[tokio::test]
 async fn forged_headers_do_not_make_a_user() {
     let f = Fixture::new(&["front-proxy-client"]);
@@ -168,7 +168,7 @@ async fn a_front_proxy_of_another_name_is_refused() {
     assert_eq!(f.ask(&chain, &mut jane()).await.unwrap_err().code(), 401);
 }
 
-/// Mistake 6: an empty list of allowed names allows every name.
+/// M6: an empty list of allowed names allows every name.
 #[tokio::test]
 async fn no_allowed_names_allow_any() {
     let f = Fixture::new(&[]);
@@ -265,7 +265,7 @@ fn missing_keys_leave_that_way_out() {
     assert!(trust.client_ca.is_none() && trust.front_proxy.is_some());
 }
 
-/// Mistake 5: one authority for users and for the aggregator, with any name allowed, is warned of.
+/// M5: one authority for users and for the aggregator, with any name allowed, is warned of.
 #[test]
 fn a_shared_authority_without_allowed_names_is_warned_of() {
     let shared = Authority::new("shared");

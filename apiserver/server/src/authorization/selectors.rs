@@ -76,7 +76,7 @@ mod tests {
         json!([fields(&request), labels(&request)])
     }
 
-    /// Mistake 13: whoever may list only what a selector selects is asked about with it.
+    /// M13: whoever may list only what a selector selects is asked about with it.
     #[rstest]
     #[case("fieldSelector=spec.a%3Db,spec.c!%3Dd", json!([{"requirements": [
         {"key": "spec.a", "operator": "In", "values": ["b"]},
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(asked(&Method::POST, query), json!([null, null]));
     }
 
-    /// Mistake 13: the selector that was asked about is the one that selects.
+    /// M13: the selector that was asked about is the one that selects.
     #[test]
     fn of_two_selectors_the_list_takes_the_one_that_was_asked_about() {
         let query = "labelSelector=a&labelSelector=b&fieldSelector=c%3Dd&fieldSelector=e%3Df";

@@ -170,7 +170,7 @@ async fn headers_without_a_user_are_a_bad_request(
     assert!(rights.asked.lock().is_empty());
 }
 
-/// Mistake 11: a request cannot make a thousand questions.
+/// M11: a request cannot make a thousand questions.
 #[tokio::test]
 async fn a_hundred_groups_are_enough() {
     let mut lines = vec![("impersonate-user", "bob")];

@@ -286,7 +286,7 @@ mod tests {
         );
     }
 
-    /// Mistake 14: no encoding makes a path mean something else to the router than to
+    /// M14: no encoding makes a path mean something else to the router than to
     /// authorization.
     #[rstest]
     #[case("/apis/g/v/namespaces/a%2Fb/rs")]

@@ -7,7 +7,7 @@ use crate::server::{Rig, THINGS};
 
 const EVE: &str = "eve";
 
-/// Mistake 3: there is no verb that is not asked about, and none that is asked about as another.
+/// I5, M3: there is no verb that is not asked about, and none that is asked about as another.
 #[rstest]
 #[case("GET", "", "list", "")]
 #[case("GET", "?watch=true", "watch", "")]
@@ -44,7 +44,7 @@ async fn who_may_not_is_refused(
     );
 }
 
-/// Mistake 2: no answer, or one that cannot be understood, is no permission.
+/// I6, M2: no answer, or one that cannot be understood, is no permission.
 #[rstest]
 #[case(500)]
 #[case(503)]
@@ -68,7 +68,7 @@ async fn no_answer_is_no_permission(#[case] failure: u16) {
     assert_eq!(rig.get(Some(&jane), THINGS, &[]).await.code, 200);
 }
 
-/// Mistake 4: what the server may do itself, it does not do for who may not ask for it.
+/// M4: what the server may do itself, it does not do for who may not ask for it.
 #[tokio::test]
 async fn a_refused_create_charges_no_quota() {
     let rig = Rig::start().await;
@@ -86,7 +86,7 @@ async fn a_refused_create_charges_no_quota() {
     assert_eq!(create("jane").await, (201, 1));
 }
 
-/// Mistake 12: who shows nothing is asked about as nobody, whatever groups they claim.
+/// M12: who shows nothing is asked about as nobody, whatever groups they claim.
 #[rstest]
 #[case(THINGS)]
 #[case("/apis")]
@@ -104,7 +104,7 @@ async fn nobody_is_asked_about_as_nobody(#[case] target: &str) {
     assert_eq!(asked["groups"], json!(["system:unauthenticated"]));
 }
 
-/// Mistake 13: a list is asked about with what it selects, and by the name that it selects.
+/// M13: a list is asked about with what it selects, and by the name that it selects.
 #[rstest]
 #[case("fieldSelector=metadata.name%3Da", json!("a"), json!("metadata.name"))]
 #[case("fieldSelector=metadata.name%3Da&watch=true", json!("a"), json!("metadata.name"))]

@@ -12,7 +12,7 @@ const JANE: &[(&str, &str)] = &[
     ("X-Remote-Group", "system:masters"),
 ];
 
-/// 2.2: the calls that the aggregator makes for itself and for its users.
+/// I1: the calls that the aggregator makes for itself and for its users.
 #[rstest]
 #[case::a_request_of_a_user(THINGS, &[("X-Remote-User", "jane"), ("X-Remote-Group", "dev")], 200)]
 #[case::discovery("/apis/test.io/v1", &[("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters")], 200)]
@@ -30,7 +30,7 @@ async fn the_aggregator_is_let_in(
     assert_eq!(rig.get(proxy, target, headers).await.code, code);
 }
 
-/// Mistake 1: without the aggregator's certificate the headers mean nothing, whoever sends them.
+/// M1: without the aggregator's certificate the headers mean nothing, whoever sends them.
 #[rstest]
 #[case::no_certificate(|_: &Rig| None, 403)]
 #[case::a_users_certificate(|rig: &Rig| Some(rig.clients.client("eve", &[])), 403)]
@@ -58,7 +58,7 @@ async fn headers_of_anybody_else_are_nobodys(
     assert_eq!(jane, None, "{reply:?}");
 }
 
-/// Mistake 1: however the header is written, it is not read.
+/// M1: however the header is written, it is not read.
 #[rstest]
 #[case("X-Remote-User", "jane")]
 #[case("x-remote-user", "jane")]
@@ -79,7 +79,7 @@ async fn a_header_alone_is_anonymous(#[case] name: &str, #[case] value: &str) {
     assert_eq!(rig.last_user(), "system:anonymous");
 }
 
-/// Mistake 6: which names may be the aggregator.
+/// M6: which names may be the aggregator.
 #[rstest]
 #[case::one("[\"front-proxy-client\"]", "front-proxy-client", true)]
 #[case::another("[\"front-proxy-client\"]", "eve", false)]
@@ -103,7 +103,7 @@ async fn the_list_of_names_is_kept_to(
     assert_eq!(reply.code, if is_let_in { 200 } else { 401 });
 }
 
-/// Mistake 6: a list that cannot be read keeps the last good one.
+/// I2, M6: a list that cannot be read keeps the last good one.
 #[tokio::test]
 async fn a_broken_list_keeps_the_last_good_one() {
     let rig = Rig::start().await;
@@ -124,7 +124,7 @@ async fn a_broken_list_keeps_the_last_good_one() {
     assert_eq!(rig.get(Some(&proxy), THINGS, &headers).await.code, 401);
 }
 
-/// 3.1: new authorities and new header names count without a restart, old ones no more.
+/// I2: new authorities and new header names count without a restart, old ones no more.
 #[tokio::test]
 async fn authorities_and_header_names_are_swapped_while_it_serves() {
     let rig = Rig::start().await;
@@ -154,7 +154,7 @@ async fn authorities_and_header_names_are_swapped_while_it_serves() {
     assert_eq!(rig.get(Some(&user), THINGS, &[]).await.code, 200);
 }
 
-/// 3.1: without the ConfigMap nobody is trusted, and the server says that it is not ready.
+/// I2: without the ConfigMap nobody is trusted, and the server says that it is not ready.
 #[tokio::test]
 async fn a_deleted_config_map_drops_the_trust() {
     let rig = Rig::start().await;
@@ -172,7 +172,7 @@ async fn a_deleted_config_map_drops_the_trust() {
     eventually("it is ready again", ready).await;
 }
 
-/// Mistake 7: what identifies a user goes no further than to who identifies users.
+/// I3, M7: what identifies a user goes no further than to who identifies users.
 #[rstest]
 #[case("X-Remote-User", "eve")]
 #[case("X-Remote-Group", "system:masters")]

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use crate::server::{Rig, THINGS};
 
-/// 3.2: an answer counts for a while, a refusal too, and equal questions at a time are one.
+/// I6: an answer counts for a while, a refusal too, and equal questions at a time are one.
 #[tokio::test]
 async fn the_same_question_is_asked_once() {
     for (name, code) in [("jane", 200), ("eve", 403)] {
@@ -20,7 +20,7 @@ async fn the_same_question_is_asked_once() {
     }
 }
 
-/// 3.1: a token's answer counts for a while, that it is wrong too.
+/// I4: a token's answer counts for a while, that it is wrong too.
 #[tokio::test]
 async fn a_token_is_asked_about_once() {
     let rig = Rig::start().await;
@@ -32,7 +32,7 @@ async fn a_token_is_asked_about_once() {
     assert_eq!(rig.cluster.asked("token").len(), 1);
 }
 
-/// 3.2: a question without an answer is asked again; one that may not be asked is not.
+/// I6: a question without an answer is asked again; one that may not be asked is not.
 #[tokio::test]
 async fn a_question_without_an_answer_is_asked_again() {
     let rig = Rig::start().await;

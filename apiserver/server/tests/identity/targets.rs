@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use crate::server::{Rig, THINGS};
 
-/// Mistake 14: whatever a path could be taken for, it is asked about before it is answered, and
+/// M14: whatever a path could be taken for, it is asked about before it is answered, and
 /// never answered as another.
 #[rstest]
 #[case("/apis/test.io/v1/namespaces/default/things/../../other/things")]
@@ -39,7 +39,7 @@ async fn a_path_that_is_not_normal_leads_nowhere(#[case] target: &str) {
     assert!(matches!(reply.code, 400 | 404), "{reply:?}");
 }
 
-/// Mistake 8: nothing that a client says decides where it is sent.
+/// M8: nothing that a client says decides where it is sent.
 #[rstest]
 #[case::another_host(THINGS, &[("Host", "evil.example.com")])]
 #[case::a_forwarded_host(THINGS, &[("X-Forwarded-Host", "evil.example.com"), ("X-Forwarded-Proto", "http")])]

@@ -14,6 +14,7 @@ async fn rig() -> Rig {
     rig
 }
 
+/// I1: what is no token is nobody's, what is a wrong one is 401.
 #[rstest]
 #[case::good("Bearer good", 200)]
 #[case::in_other_case("bEARER good", 200)]
@@ -32,7 +33,7 @@ async fn a_token_is_checked(#[case] authorization: &str, #[case] code: u16) {
     assert_eq!(rig.get(None, THINGS, &headers).await.code, code);
 }
 
-/// A wrong credential beside a right one is no obstacle, and a right one no excuse for none.
+/// I1: a wrong credential beside a right one is no obstacle, and a right one no excuse for none.
 #[tokio::test]
 async fn the_first_good_credential_counts() {
     let rig = rig().await;
@@ -54,7 +55,7 @@ async fn a_token_that_is_no_text_is_401() {
     assert_eq!(rig.raw(None, &request).await.code, 401);
 }
 
-/// A browser's token comes as a subprotocol; the connection stays what it was.
+/// I1: a browser's token comes as a subprotocol; the connection stays what it was.
 #[rstest]
 #[case::good("base64url.bearer.authorization.k8s.io.Z29vZA, v4.channel.k8s.io", 200)]
 #[case::wrong(

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::server::{Rig, THINGS};
 
-/// Mistake 9: no connection becomes another kind of connection, so none is left open behind.
+/// M9: no connection becomes another kind of connection, so none is left open behind.
 #[rstest]
 #[case("websocket")]
 #[case("SPDY/3.1")]
@@ -29,7 +29,7 @@ async fn nothing_is_upgraded(#[case] protocol: &str) {
     }
 }
 
-/// Mistake 11: the head of a request is bounded before anybody is asked who sent it.
+/// M11: the head of a request is bounded before anybody is asked who sent it.
 #[rstest]
 #[case::a_long_header(format!("GET / HTTP/1.1\r\nhost: l\r\nx: {}\r\n\r\n", "a".repeat(2 << 20)))]
 #[case::many_headers(format!("GET / HTTP/1.1\r\nhost: l\r\n{}\r\n", "x: a\r\n".repeat(100_000)))]
@@ -46,7 +46,7 @@ async fn a_head_that_is_too_much_ends_the_connection(#[case] request: String) {
     assert_eq!(rig.get(None, "/livez", &[]).await.code, 200);
 }
 
-/// Mistake 11: who may not write is told so without being heard out.
+/// M11: who may not write is told so without being heard out.
 #[tokio::test]
 async fn the_body_of_somebody_without_rights_is_not_read() {
     let rig = Rig::start().await;

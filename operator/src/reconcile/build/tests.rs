@@ -122,7 +122,7 @@ fn every_child_is_labelled_and_owned() {
     }
 }
 
-/// F19: a field that is not meant is not sent, neither as null nor as false.
+/// F19, M10: a field that is not meant is not sent, neither as null nor as false.
 #[test]
 fn no_child_skips_the_verification_of_certificates_or_sends_a_null() {
     fn check(value: &Value) {
