@@ -33,6 +33,7 @@ mod endpoints;
 mod fuzz;
 mod health;
 mod limits;
+pub mod metrics;
 mod negotiation;
 mod openapi;
 pub mod registry;

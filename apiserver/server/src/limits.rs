@@ -8,7 +8,10 @@ use std::sync::Arc;
 use apimachinery::{ApiError, StatusReason};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::request::RequestInfo;
+use crate::{
+    metrics::{Inflight, InflightRequest, RequestKind},
+    request::RequestInfo,
+};
 
 /// Reads in flight, as upstream's default.
 const READS_MAX: usize = 400;
@@ -23,38 +26,43 @@ pub(crate) struct Limits {
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     watches: Arc<Semaphore>,
+    inflight: Arc<Inflight>,
 }
 
 /// A place that is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
+    _inflight: Option<InflightRequest>,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// Places that are all free; who takes one is counted.
+    pub(crate) fn new(inflight: Arc<Inflight>) -> Self {
         let places = |n| Arc::new(Semaphore::new(n));
         Self {
             reads: places(READS_MAX),
             writes: places(WRITES_MAX),
             watches: places(WATCHES_MAX),
+            inflight,
         }
     }
-}
 
-impl Limits {
     /// Takes a place for a request.
     ///
     /// # Errors
     /// 429 with Retry-After when all are taken.
     pub(crate) fn enter(&self, request: &RequestInfo) -> Result<Place, ApiError> {
         if request.resource.is_none() {
-            return Ok(Place { _permit: None });
+            return Ok(Place {
+                _permit: None,
+                _inflight: None,
+            });
         }
-        let places = match request.verb.as_str() {
-            "watch" => &self.watches,
-            "get" | "list" => &self.reads,
-            _ => &self.writes,
+        let (places, kind) = match request.verb.as_str() {
+            "watch" => (&self.watches, None),
+            "get" | "list" => (&self.reads, Some(RequestKind::ReadOnly)),
+            _ => (&self.writes, Some(RequestKind::Mutating)),
         };
         let permit = Arc::clone(places).try_acquire_owned().map_err(|_| {
             ApiError::new(
@@ -65,6 +73,7 @@ impl Limits {
         })?;
         Ok(Place {
             _permit: Some(permit),
+            _inflight: kind.map(|kind| self.inflight.enter(kind)),
         })
     }
 }
@@ -82,7 +91,7 @@ mod tests {
     /// X4, N15: a full house is 429 with Retry-After, for writes and reads apart, and a place comes back.
     #[test]
     fn too_many_writes_are_429_and_reads_go_on() {
-        let limits = Limits::default();
+        let limits = Limits::new(Arc::default());
         let write = request(&Method::POST, "/apis/g/v/rs");
         let mut places: Vec<_> = (0..WRITES_MAX)
             .map(|_| limits.enter(&write).unwrap())
@@ -97,7 +106,7 @@ mod tests {
     /// N13: load on the data never limits discovery or health.
     #[test]
     fn discovery_and_health_are_never_limited() {
-        let limits = Limits::default();
+        let limits = Limits::new(Arc::default());
         let read = request(&Method::GET, "/apis/g/v/rs");
         let _places: Vec<_> = (0..READS_MAX)
             .map(|_| limits.enter(&read).unwrap())
@@ -111,7 +120,7 @@ mod tests {
     /// W10: watches take no place from reads and writes, however many there are.
     #[test]
     fn watches_take_no_place_from_other_requests() {
-        let limits = Limits::default();
+        let limits = Limits::new(Arc::default());
         let watch = RequestInfo::parse(&Method::GET, "/apis/g/v/rs", Some("watch=true"));
         let _places: Vec<_> = (0..10 * READS_MAX)
             .map(|_| limits.enter(&watch).unwrap())

@@ -22,6 +22,7 @@ use crate::{
     endpoints::Call,
     health::Health,
     limits::Limits,
+    metrics::{Counter, Metrics, Monitored},
     negotiation::{self, Representation},
     openapi::OpenApi,
     registry::{SchemaOnly, Store, Strategy},
@@ -62,6 +63,14 @@ struct Served {
     subresources: BTreeMap<String, Arc<dyn CustomSubresource>>,
 }
 
+/// What is known of a request before it is answered.
+#[derive(Clone, Copy, Debug)]
+struct Received<'a> {
+    connection: &'a Connection,
+    info: &'a RequestInfo,
+    monitored: &'a Monitored,
+}
+
 /// Everything that answers requests.
 #[derive(Debug)]
 pub struct ApiServer {
@@ -70,6 +79,7 @@ pub struct ApiServer {
     openapi: OpenApi,
     health: Health,
     limits: Limits,
+    metrics: Metrics,
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
     shutdown: CancellationToken,
@@ -129,13 +139,18 @@ impl ApiServer {
             };
             stores.insert(key, served);
         }
-        let limits = Limits::default();
+        let mut metrics = Metrics::new(&definitions);
+        metrics.add_delegated(&authenticator, &*authorizer);
+        let caches = stores.values().map(|served: &Served| &served.store);
+        metrics.add_caches(caches.map(|store| (store.resource(), store.cacher())));
+        let limits = Limits::new(Arc::clone(&metrics.inflight));
         Ok(Self {
             stores,
             discovery,
             openapi,
             health,
             limits,
+            metrics,
             authenticator,
             authorizer,
             shutdown,
@@ -146,6 +161,11 @@ impl ApiServer {
     pub fn store(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Store>> {
         self.served(group, version, plural)
             .map(|served| &served.store)
+    }
+
+    /// Where failed TLS handshakes are counted.
+    pub(crate) fn handshake_errors(&self) -> &Counter {
+        &self.metrics.handshake_errors
     }
 
     fn served(&self, group: &str, version: &str, plural: &str) -> Option<&Served> {
@@ -165,9 +185,16 @@ impl ApiServer {
         let audit_id = audit_id(&parts.headers);
         let encoding = Encoding::requested(&parts.headers, &info);
         let mut user = UserInfo::default();
+        let metrics = &self.metrics.requests;
+        let monitored = metrics.monitor(&parts.method, &parts.headers, &info);
 
-        let answer = self.answer(&connection, &info, parts.headers, body, &mut user);
-        let answer = AssertUnwindSafe(self.in_time(&info, answer))
+        let request = Received {
+            connection: &connection,
+            info: &info,
+            monitored: &monitored,
+        };
+        let answer = self.answer(request, parts.headers, body, &mut user);
+        let answer = AssertUnwindSafe(self.in_time(request, answer))
             .catch_unwind()
             .await;
         let answer = answer.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")));
@@ -186,6 +213,7 @@ impl ApiServer {
             response = encoding.encode(response).await;
         }
         finish_headers(response.headers_mut(), &audit_id);
+        let mut response = monitored.finish(response, received.elapsed());
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::default();
         }
@@ -201,20 +229,32 @@ impl ApiServer {
 
     async fn answer(
         &self,
-        connection: &Connection,
-        info: &RequestInfo,
+        request: Received<'_>,
         mut headers: HeaderMap,
         body: Incoming,
         known: &mut UserInfo,
     ) -> Result<Response<Body>, ApiError> {
-        let place = self.limits.enter(info)?;
+        let Received {
+            connection,
+            info,
+            monitored,
+        } = request;
+        let place = self.limits.enter(info);
+        let place = place.inspect_err(|error| monitored.terminated(error.code()))?;
+        let begun = Instant::now();
         let user = self
             .authenticator
             .authenticate(&mut headers, &connection.certificates)
-            .await?;
+            .await;
+        let identity = &self.metrics.identity;
+        identity.authenticated(&user, begun.elapsed());
+        let user = user?;
         user.clone_into(known);
         refuse_impersonation(&headers)?;
-        authorize(&*self.authorizer, &user, info).await?;
+        let begun = Instant::now();
+        let decision = authorize(&*self.authorizer, &user, info).await;
+        identity.authorized(&decision, begun.elapsed());
+        decision?;
 
         let Some(resource) = &info.resource else {
             return self.answer_path(info, &headers);
@@ -265,6 +305,7 @@ impl ApiServer {
             return answer;
         }
         match info.path.as_str() {
+            "/metrics" => self.metrics.respond(),
             "/version" => Ok(response::json(StatusCode::OK, &version())),
             _ => Err(ApiError::path_not_found()),
         }
@@ -272,19 +313,24 @@ impl ApiServer {
 
     async fn in_time(
         &self,
-        info: &RequestInfo,
+        request: Received<'_>,
         answer: impl Future<Output = Result<Response<Body>, ApiError>>,
     ) -> Result<Response<Body>, ApiError> {
+        let Received {
+            info, monitored, ..
+        } = request;
         if info.is_long_running() {
             return answer.await;
         }
-        match tokio::time::timeout(timeout(info)?, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ApiError::new(
+        let in_time = tokio::time::timeout(timeout(info)?, answer).await;
+        in_time.unwrap_or_else(|_| {
+            let error = ApiError::new(
                 StatusReason::Timeout,
                 "Timeout: request did not complete within the allotted timeout",
-            )),
-        }
+            );
+            monitored.terminated(error.code());
+            Err(error)
+        })
     }
 }
 

@@ -10,8 +10,12 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use kube::{Api, Client, api::PostParams};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use crate::request::UserInfo;
+use crate::{
+    metrics::{ReviewMetrics, TokenCacheMetrics},
+    request::UserInfo,
+};
 
 /// How long an answer counts, as upstream's delegated authentication keeps it.
 const CACHE_TTL: Duration = Duration::from_secs(10);
@@ -25,6 +29,8 @@ pub struct TokenReviewer {
     api: Api<TokenReview>,
     cache: Cache<[u8; 32], Option<UserInfo>>,
     salt: [u8; 16],
+    reviews: ReviewMetrics,
+    cache_metrics: TokenCacheMetrics,
 }
 
 impl fmt::Debug for TokenReviewer {
@@ -44,7 +50,19 @@ impl TokenReviewer {
             api: Api::all(client),
             cache,
             salt: *uuid::Uuid::new_v4().as_bytes(),
+            reviews: ReviewMetrics::default(),
+            cache_metrics: TokenCacheMetrics::default(),
         }
+    }
+
+    /// What was asked so far.
+    pub(crate) fn reviews(&self) -> &ReviewMetrics {
+        &self.reviews
+    }
+
+    /// What the cache did so far.
+    pub(crate) fn cache_metrics(&self) -> &TokenCacheMetrics {
+        &self.cache_metrics
     }
 
     /// The token's user, or `None` for a token that is not valid.
@@ -57,7 +75,15 @@ impl TokenReviewer {
             .chain_update(&token)
             .finalize()
             .into();
+        let begun = Instant::now();
+        if let Some(answer) = self.cache.get(&key).await {
+            self.cache_metrics.hit(begun.elapsed());
+            return Ok(answer);
+        }
+        let blocked = self.cache_metrics.blocked();
         let answer = self.cache.try_get_with(key, self.ask(token)).await;
+        drop(blocked);
+        self.cache_metrics.missed(begun.elapsed());
         answer.map_err(|error| {
             ApiError::new(
                 StatusReason::ServiceUnavailable,
@@ -77,10 +103,14 @@ impl TokenReviewer {
             spec,
             ..TokenReview::default()
         };
+        let _in_flight = self.cache_metrics.in_flight();
+        let begun = Instant::now();
         let parameters = PostParams::default();
         let answer = self.api.create(&parameters, &review);
-        let answer = tokio::time::timeout(REVIEW_TIMEOUT, answer)
-            .await
+        let answer = tokio::time::timeout(REVIEW_TIMEOUT, answer).await;
+        self.reviews.asked(answer.as_ref().ok(), begun.elapsed());
+        self.cache_metrics.fetched(answer.as_ref().ok());
+        let answer = answer
             .map_err(|_| "no answer in time".to_owned())?
             .map_err(|error| error.to_string())?;
         Ok(answer.status.and_then(user))

@@ -14,9 +14,13 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::{Api, Client, api::PostParams};
 use moka::future::Cache;
+use tokio::time::Instant;
 
 use super::{Authorizer, Decision};
-use crate::request::{RequestInfo, UserInfo};
+use crate::{
+    metrics::ReviewMetrics,
+    request::{RequestInfo, UserInfo},
+};
 
 /// How long an answer counts, as upstream's delegated authorization keeps it.
 const CACHE_TTL: Duration = Duration::from_secs(10);
@@ -31,6 +35,7 @@ const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct SubjectAccessReviewer {
     api: Api<SubjectAccessReview>,
     cache: Cache<String, Decision>,
+    reviews: ReviewMetrics,
 }
 
 impl fmt::Debug for SubjectAccessReviewer {
@@ -50,6 +55,7 @@ impl SubjectAccessReviewer {
         Self {
             api: Api::all(client),
             cache,
+            reviews: ReviewMetrics::default(),
         }
     }
 
@@ -58,9 +64,12 @@ impl SubjectAccessReviewer {
             spec,
             ..SubjectAccessReview::default()
         };
+        let begun = Instant::now();
         let parameters = PostParams::default();
-        let answer = tokio::time::timeout(REVIEW_TIMEOUT, self.api.create(&parameters, &review))
-            .await
+        let answer = self.api.create(&parameters, &review);
+        let answer = tokio::time::timeout(REVIEW_TIMEOUT, answer).await;
+        self.reviews.asked(answer.as_ref().ok(), begun.elapsed());
+        let answer = answer
             .map_err(|_| "no answer in time".to_owned())?
             .map_err(|error| error.to_string())?;
         let status = answer.status.ok_or("an answer without a status")?;
@@ -99,6 +108,10 @@ impl Authorizer for SubjectAccessReviewer {
             })
         }
         .boxed()
+    }
+
+    fn reviews(&self) -> Option<&ReviewMetrics> {
+        Some(&self.reviews)
     }
 }
 
