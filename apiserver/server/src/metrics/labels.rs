@@ -16,8 +16,9 @@ use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 
 use crate::request::RequestInfo;
 
-/// Upstream's name for a server that is no aggregator.
+/// Upstream's name for a server that is no aggregator, given to resources and discovery but not to health.
 const COMPONENT: &str = "apiserver";
+const DISCOVERY: &str = "/apis";
 /// Methods that no verb stands for.
 const OTHER: &str = "other";
 const APPLY_PATCH: &[u8] = b"application/apply-patch+yaml";
@@ -25,7 +26,7 @@ const APPLY_PATCH: &[u8] = b"application/apply-patch+yaml";
 const CONNECT: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
 /// The paths that are no resources. What lies below one is counted as the one.
 const PATHS: [&str; 8] = [
-    "/apis",
+    DISCOVERY,
     "/healthz",
     "/livez",
     "/metrics",
@@ -88,6 +89,14 @@ impl Hash for Target {
 impl Target {
     pub(super) fn is_resource(&self) -> bool {
         !self.0.resource.is_empty()
+    }
+
+    fn component(&self) -> &'static str {
+        if self.is_resource() || self.0.subresource == DISCOVERY {
+            COMPONENT
+        } else {
+            ""
+        }
     }
 }
 
@@ -172,7 +181,7 @@ impl EncodeLabelSet for RequestLabels {
         if let Some(code) = code {
             ("code", *code).encode(encoder.encode_label())?;
         }
-        ("component", COMPONENT).encode(encoder.encode_label())?;
+        ("component", target.component()).encode(encoder.encode_label())?;
         if let Some(dry_run) = dry_run {
             ("dry_run", *dry_run).encode(encoder.encode_label())?;
         }
@@ -265,7 +274,8 @@ mod tests {
         let found = targets.find(&info)?;
         let labels = RequestLabels::new(found.clone(), &method, &headers, &info);
         Some(format!(
-            "{} {:?} {:?} {:?}",
+            "{} {} {:?} {:?} {:?}",
+            found.component(),
             labels.verb,
             labels.scope,
             labels.dry_run.unwrap_or("none"),
@@ -275,59 +285,71 @@ mod tests {
 
     /// X11: verb, scope and dry run as upstream's `cleanVerb`, `requestScope` and `cleanDryRun` have them.
     #[rstest]
-    #[case("GET", "/apis/test.io/v1/things", r#"LIST "cluster" "" """#)]
-    #[case("HEAD", "/apis/test.io/v1/things", r#"LIST "cluster" "" """#)]
+    #[case("GET", "/apis/test.io/v1/things", r#"apiserver LIST "cluster" "" """#)]
+    #[case("HEAD", "/apis/test.io/v1/things", r#"apiserver LIST "cluster" "" """#)]
     #[case(
         "GET",
         "/apis/test.io/v1/namespaces/n/things",
-        r#"LIST "namespace" "" """#
+        r#"apiserver LIST "namespace" "" """#
     )]
     #[case(
         "GET",
         "/apis/test.io/v1/namespaces/n/things/a",
-        r#"GET "resource" "" """#
+        r#"apiserver GET "resource" "" """#
     )]
     #[case(
         "GET",
         "/apis/test.io/v1/things?fieldSelector=metadata.name%3Da",
-        r#"LIST "cluster" "" """#
+        r#"apiserver LIST "cluster" "" """#
     )]
-    #[case("GET", "/apis/test.io/v1/things?watch=1", r#"WATCH "cluster" "" """#)]
-    #[case("GET", "/apis/test.io/v1/watch/things", r#"WATCH "cluster" "" """#)]
+    #[case(
+        "GET",
+        "/apis/test.io/v1/things?watch=1",
+        r#"apiserver WATCH "cluster" "" """#
+    )]
+    #[case(
+        "GET",
+        "/apis/test.io/v1/watch/things",
+        r#"apiserver WATCH "cluster" "" """#
+    )]
     #[case(
         "POST",
         "/apis/test.io/v1/namespaces/n/things",
-        r#"POST "resource" "" """#
+        r#"apiserver POST "resource" "" """#
     )]
     #[case(
         "POST",
         "/apis/test.io/v1/namespaces/n/things?dryRun=All&dryRun=All",
-        r#"POST "resource" "All" """#
+        r#"apiserver POST "resource" "All" """#
     )]
     #[case(
         "PUT",
         "/apis/test.io/v1/namespaces/n/things/a/status?dryRun=some",
-        r#"PUT "resource" "invalid" "status""#
+        r#"apiserver PUT "resource" "invalid" "status""#
     )]
     #[case(
         "PATCH",
         "/apis/test.io/v1/namespaces/n/things/a",
-        r#"PATCH "resource" "" """#
+        r#"apiserver PATCH "resource" "" """#
     )]
     #[case(
         "DELETE",
         "/apis/test.io/v1/namespaces/n/things/a",
-        r#"DELETE "resource" "" """#
+        r#"apiserver DELETE "resource" "" """#
     )]
     #[case(
         "DELETE",
         "/apis/test.io/v1/namespaces/n/things",
-        r#"DELETE "namespace" "" """#
+        r#"apiserver DELETE "namespace" "" """#
     )]
-    #[case("BREW", "/apis/test.io/v1/things", r#"other "cluster" "" """#)]
-    #[case("GET", "/readyz", r#"GET "" "" "/readyz""#)]
-    #[case("GET", "/apis/test.io/v1", r#"GET "" "" "/apis""#)]
-    #[case("BREW", "/metrics", r#"other "" "" "/metrics""#)]
+    #[case(
+        "BREW",
+        "/apis/test.io/v1/things",
+        r#"apiserver other "cluster" "" """#
+    )]
+    #[case("GET", "/readyz", r#" GET "" "" "/readyz""#)]
+    #[case("GET", "/apis/test.io/v1", r#"apiserver GET "" "" "/apis""#)]
+    #[case("BREW", "/metrics", r#" other "" "" "/metrics""#)]
     fn requests_are_labelled_as_upstream_labels_them(
         #[case] method: &str,
         #[case] target: &str,
@@ -344,7 +366,10 @@ mod tests {
             "/apis/test.io/v1/namespaces/n/things/a",
             "application/apply-patch+yaml",
         );
-        assert_eq!(found.as_deref(), Some(r#"APPLY "resource" "" """#));
+        assert_eq!(
+            found.as_deref(),
+            Some(r#"apiserver APPLY "resource" "" """#)
+        );
     }
 
     #[rstest]
