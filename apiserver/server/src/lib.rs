@@ -34,6 +34,7 @@ mod fuzz;
 mod health;
 mod impersonation;
 mod limits;
+pub mod metrics;
 mod negotiation;
 mod openapi;
 pub mod registry;

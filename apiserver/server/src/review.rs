@@ -10,7 +10,9 @@ use std::{fmt, time::Duration};
 use backon::{ExponentialBuilder, Retryable};
 use kube::{Api, Client, Resource, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
+
+use crate::metrics::ReviewMetrics;
 
 /// How long an answer may take, with every repetition.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +27,7 @@ const REPETITIONS: usize = 4;
 pub(crate) struct Reviews<K> {
     api: Api<K>,
     places: Semaphore,
+    metrics: ReviewMetrics,
 }
 
 impl<K> fmt::Debug for Reviews<K> {
@@ -41,7 +44,13 @@ where
         Self {
             api: Api::all(client),
             places: Semaphore::new(QUESTIONS_MAX),
+            metrics: ReviewMetrics::default(),
         }
+    }
+
+    /// What was asked so far.
+    pub(crate) fn metrics(&self) -> &ReviewMetrics {
+        &self.metrics
     }
 
     /// The question with its answer.
@@ -50,7 +59,12 @@ where
     /// A sentence for the log when there is none.
     pub(crate) async fn ask(&self, question: &K) -> Result<K, String> {
         let parameters = PostParams::default();
-        let asked = || self.api.create(&parameters, question);
+        let asked = async || {
+            let begun = Instant::now();
+            let answer = self.api.create(&parameters, question).await;
+            self.metrics.asked(&answer, begun.elapsed());
+            answer
+        };
         let answer = async {
             let _place = self.places.acquire().await.map_err(|e| e.to_string())?;
             let pauses = ExponentialBuilder::new()

@@ -23,6 +23,7 @@ use crate::{
     health::Health,
     impersonation::impersonate,
     limits::Limits,
+    metrics::{Counter, Metrics, Monitored},
     negotiation::{self, Representation},
     openapi::OpenApi,
     registry::{SchemaOnly, Store, Strategy},
@@ -63,6 +64,14 @@ struct Served {
     subresources: BTreeMap<String, Arc<dyn CustomSubresource>>,
 }
 
+/// What is known of a request before it is answered.
+#[derive(Clone, Copy, Debug)]
+struct Received<'a> {
+    connection: &'a Connection,
+    info: &'a RequestInfo,
+    monitored: &'a Monitored,
+}
+
 /// Everything that answers requests.
 #[derive(Debug)]
 pub struct ApiServer {
@@ -71,6 +80,7 @@ pub struct ApiServer {
     openapi: OpenApi,
     health: Health,
     limits: Limits,
+    metrics: Metrics,
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
     shutdown: CancellationToken,
@@ -130,13 +140,18 @@ impl ApiServer {
             };
             stores.insert(key, served);
         }
-        let limits = Limits::default();
+        let mut metrics = Metrics::new(&definitions);
+        metrics.add_delegated(&authenticator, &*authorizer);
+        let caches = stores.values().map(|served: &Served| &served.store);
+        metrics.add_caches(caches.map(|store| (store.resource(), store.cacher())));
+        let limits = Limits::new(Arc::clone(&metrics.inflight));
         Ok(Self {
             stores,
             discovery,
             openapi,
             health,
             limits,
+            metrics,
             authenticator,
             authorizer,
             shutdown,
@@ -147,6 +162,11 @@ impl ApiServer {
     pub fn store(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Store>> {
         self.served(group, version, plural)
             .map(|served| &served.store)
+    }
+
+    /// Where failed TLS handshakes are counted.
+    pub(crate) fn handshake_errors(&self) -> &Counter {
+        &self.metrics.handshake_errors
     }
 
     fn served(&self, group: &str, version: &str, plural: &str) -> Option<&Served> {
@@ -166,9 +186,16 @@ impl ApiServer {
         let audit_id = audit_id(&parts.headers);
         let encoding = Encoding::requested(&parts.headers, &info);
         let mut caller = Caller::default();
+        let metrics = &self.metrics.requests;
+        let monitored = metrics.monitor(&parts.method, &parts.headers, &info);
 
-        let answer = self.answer(&connection, &info, parts.headers, body, &mut caller);
-        let answer = AssertUnwindSafe(self.in_time(&info, answer))
+        let request = Received {
+            connection: &connection,
+            info: &info,
+            monitored: &monitored,
+        };
+        let answer = self.answer(request, parts.headers, body, &mut caller);
+        let answer = AssertUnwindSafe(self.in_time(request, answer))
             .catch_unwind()
             .await;
         let answer = answer.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")));
@@ -187,6 +214,7 @@ impl ApiServer {
             response = encoding.encode(response).await;
         }
         finish_headers(response.headers_mut(), &audit_id);
+        let mut response = monitored.finish(response, received.elapsed());
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::default();
         }
@@ -202,22 +230,34 @@ impl ApiServer {
 
     async fn answer(
         &self,
-        connection: &Connection,
-        info: &RequestInfo,
+        request: Received<'_>,
         mut headers: HeaderMap,
         body: Incoming,
         caller: &mut Caller,
     ) -> Result<Response<Body>, ApiError> {
-        let place = self.limits.enter(info)?;
-        caller.authenticated = self
+        let Received {
+            connection,
+            info,
+            monitored,
+        } = request;
+        let identity = &self.metrics.identity;
+        let begun = Instant::now();
+        let user = self
             .authenticator
             .authenticate(&mut headers, &connection.certificates)
-            .await?;
+            .await;
+        identity.authenticated(&user, begun.elapsed());
+        caller.authenticated = user?;
         let user = &caller.authenticated;
         let impersonated = impersonate(&mut headers, user, &*self.authorizer);
         caller.impersonated = Box::pin(impersonated).await?;
         let user = caller.user();
-        authorize(&*self.authorizer, user, info).await?;
+        let place = self.limits.enter(user, info);
+        let place = place.inspect_err(|error| monitored.terminated(error.code()))?;
+        let begun = Instant::now();
+        let decision = authorize(&*self.authorizer, user, info).await;
+        identity.authorized(&decision, begun.elapsed());
+        decision?;
 
         let Some(resource) = &info.resource else {
             return self.answer_path(info, &headers);
@@ -268,6 +308,7 @@ impl ApiServer {
             return answer;
         }
         match info.path.as_str() {
+            "/metrics" => self.metrics.respond(),
             "/version" => Ok(response::json(StatusCode::OK, &version())),
             _ => Err(ApiError::path_not_found()),
         }
@@ -275,19 +316,24 @@ impl ApiServer {
 
     async fn in_time(
         &self,
-        info: &RequestInfo,
+        request: Received<'_>,
         answer: impl Future<Output = Result<Response<Body>, ApiError>>,
     ) -> Result<Response<Body>, ApiError> {
+        let Received {
+            info, monitored, ..
+        } = request;
         if info.is_long_running() {
             return answer.await;
         }
-        match tokio::time::timeout(timeout(info)?, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ApiError::new(
+        let in_time = tokio::time::timeout(timeout(info)?, answer).await;
+        in_time.unwrap_or_else(|_| {
+            let error = ApiError::new(
                 StatusReason::Timeout,
                 "Timeout: request did not complete within the allotted timeout",
-            )),
-        }
+            );
+            monitored.terminated(error.code());
+            Err(error)
+        })
     }
 }
 

@@ -177,7 +177,7 @@ impl Server {
         )?;
         let tls = Arc::new(tls);
         let cannot_listen = |e| format!("cannot listen on {address}: {e}: choose another port");
-        let listener = Listener::bind(address, Arc::clone(&tls))
+        let listener = Listener::bind(address, Arc::clone(&tls), api.handshake_errors().clone())
             .await
             .map_err(cannot_listen)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! The program itself, on a real socket, without any cluster.
 
 mod bad_input;
+mod metrics;
 mod paths;
 mod standalone;
 

@@ -64,6 +64,11 @@ impl Authenticator {
         &self.trust
     }
 
+    /// Who is asked about bearer tokens.
+    pub(crate) fn token_reviewer(&self) -> Option<&TokenReviewer> {
+        self.tokens.as_ref()
+    }
+
     /// Who sends a request with these headers over a connection with this certificate chain.
     ///
     /// Identity headers and the bearer token are removed from the headers in every case.

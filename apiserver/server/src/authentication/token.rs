@@ -10,8 +10,13 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenRe
 use kube::Client;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use crate::{request::UserInfo, review::Reviews};
+use crate::{
+    metrics::{ReviewMetrics, TokenCacheMetrics},
+    request::UserInfo,
+    review::Reviews,
+};
 
 /// How long an answer counts, as upstream's delegated authentication keeps it.
 const CACHE_TTL: Duration = Duration::from_secs(10);
@@ -23,6 +28,7 @@ pub struct TokenReviewer {
     reviews: Reviews<TokenReview>,
     cache: Cache<[u8; 32], Option<UserInfo>>,
     salt: [u8; 16],
+    cache_metrics: TokenCacheMetrics,
 }
 
 impl fmt::Debug for TokenReviewer {
@@ -42,7 +48,18 @@ impl TokenReviewer {
             reviews: Reviews::new(client),
             cache,
             salt: *uuid::Uuid::new_v4().as_bytes(),
+            cache_metrics: TokenCacheMetrics::default(),
         }
+    }
+
+    /// What was asked so far.
+    pub(crate) fn reviews(&self) -> &ReviewMetrics {
+        self.reviews.metrics()
+    }
+
+    /// What the cache did so far.
+    pub(crate) fn cache_metrics(&self) -> &TokenCacheMetrics {
+        &self.cache_metrics
     }
 
     /// The token's user, or `None` for a token that is not valid.
@@ -55,10 +72,16 @@ impl TokenReviewer {
             .chain_update(&token)
             .finalize()
             .into();
-        let answer = self
-            .cache
-            .try_get_with(key, Box::pin(self.ask(token)))
-            .await;
+        let begun = Instant::now();
+        if let Some(answer) = self.cache.get(&key).await {
+            self.cache_metrics.hit(begun.elapsed());
+            return Ok(answer);
+        }
+        let blocked = self.cache_metrics.blocked();
+        let asked = Box::pin(self.ask(token));
+        let answer = self.cache.try_get_with(key, asked).await;
+        drop(blocked);
+        self.cache_metrics.missed(begun.elapsed());
         answer.map_err(|error| {
             ApiError::new(
                 StatusReason::ServiceUnavailable,
@@ -78,7 +101,10 @@ impl TokenReviewer {
             spec,
             ..TokenReview::default()
         };
-        Ok(self.reviews.ask(&review).await?.status.and_then(user))
+        let _in_flight = self.cache_metrics.in_flight();
+        let answer = self.reviews.ask(&review).await;
+        self.cache_metrics.fetched(&answer);
+        Ok(answer?.status.and_then(user))
     }
 }
 

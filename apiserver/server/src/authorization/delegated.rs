@@ -17,6 +17,7 @@ use moka::future::Cache;
 
 use super::{Authorizer, Decision, selectors};
 use crate::{
+    metrics::ReviewMetrics,
     request::{RequestInfo, UserInfo},
     review::Reviews,
 };
@@ -97,6 +98,10 @@ impl Authorizer for SubjectAccessReviewer {
             })
         }
         .boxed()
+    }
+
+    fn reviews(&self) -> Option<&ReviewMetrics> {
+        Some(self.reviews.metrics())
     }
 }
 

@@ -9,7 +9,10 @@ mod selectors;
 use apimachinery::{ApiError, GroupResource};
 use futures::future::BoxFuture;
 
-use crate::request::{RequestInfo, UserInfo, user::SYSTEM_MASTERS};
+use crate::{
+    metrics::ReviewMetrics,
+    request::{RequestInfo, UserInfo, user::SYSTEM_MASTERS},
+};
 
 pub use delegated::SubjectAccessReviewer;
 
@@ -36,6 +39,11 @@ pub trait Authorizer: std::fmt::Debug + Send + Sync + 'static {
         user: &'a UserInfo,
         request: &'a RequestInfo,
     ) -> BoxFuture<'a, Result<Decision, ApiError>>;
+
+    /// What it has asked kube-apiserver so far, if it asks there.
+    fn reviews(&self) -> Option<&ReviewMetrics> {
+        None
+    }
 }
 
 /// Lets only the group `system:masters` in: for a server that stands alone.

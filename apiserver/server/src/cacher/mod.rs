@@ -25,7 +25,7 @@ use std::{
 use apimachinery::ApiError;
 use parking_lot::RwLock;
 use storage::{Revision, Storage};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use entry::{Codec, Entry};
@@ -36,6 +36,8 @@ pub use view::{Conversion, View};
 pub use watcher::{WatchParameters, WatchStart, Watcher, error_frame};
 
 use event::{CacheEvent, Frames};
+
+use crate::metrics::CacheCounts;
 
 /// Events that the ring keeps, so that watches can resume: upstream's largest ring.
 const RING_CAPACITY: usize = 102_400;
@@ -52,6 +54,7 @@ pub struct Cacher {
     /// How far the cache is: wakes watches and waiting readers.
     progress: watch::Sender<Progress>,
     ring_capacity: usize,
+    counts: CacheCounts,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +102,7 @@ impl Cacher {
             state: RwLock::default(),
             progress,
             ring_capacity,
+            counts: CacheCounts::default(),
         });
         let feed = feed::Feed {
             cacher: Arc::clone(&cacher),
@@ -117,6 +121,21 @@ impl Cacher {
         self.progress.borrow().ready
     }
 
+    /// What the cache has done so far.
+    pub(crate) fn counts(&self) -> &CacheCounts {
+        &self.counts
+    }
+
+    /// How many events the cache can keep.
+    pub(crate) fn capacity(&self) -> usize {
+        self.ring_capacity
+    }
+
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.state.read().objects.len()
+    }
+
     /// The revision that the cache shows.
     pub fn revision(&self) -> Revision {
         self.state.read().revision
@@ -127,9 +146,12 @@ impl Cacher {
     /// # Errors
     /// 504 with the cause `ResourceVersionTooLarge` when that takes too long.
     pub async fn wait_until(&self, revision: Revision) -> Result<(), ApiError> {
+        let begun = Instant::now();
         let mut progress = self.progress.subscribe();
         let reached = progress.wait_for(|p| p.ready && p.revision >= revision);
-        match tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await {
+        let reached = tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await;
+        self.counts.read_wait.observe(begun.elapsed());
+        match reached {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ApiError::resource_version_too_large(
                 revision.0,
@@ -162,10 +184,12 @@ impl Cacher {
         state.floor = revision;
         state.revision = revision;
         drop(state);
+        self.counts.initializations.inc();
         self.announce(revision);
     }
 
     fn apply(&self, events: Vec<CacheEvent>, revision: Revision) {
+        self.counts.received.add(events.len() as u64);
         let mut state = self.state.write();
         for event in events {
             state.apply(Arc::new(event), self.ring_capacity);

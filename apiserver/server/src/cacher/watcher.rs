@@ -122,6 +122,8 @@ impl Watcher {
         let initial_end = matches!(parameters.start, WatchStart::Current { mark_end: true })
             .then_some(state.revision);
         drop(state);
+        let to_catch_up = initial.len() as u64 + (next - position);
+        cacher.counts.initial.add(to_catch_up);
         Ok(Self {
             cacher: Arc::clone(cacher),
             parameters,
@@ -184,6 +186,7 @@ impl Watcher {
         let state = self.cacher.state.read();
         let Some(skip) = self.position.checked_sub(state.first_sequence) else {
             drop(state);
+            self.cacher.counts.terminated.inc();
             self.pending.push_back(expired_frame());
             self.ended = true;
             return true;

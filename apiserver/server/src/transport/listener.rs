@@ -16,11 +16,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 use super::TlsConfig;
-use crate::response::Body;
+use crate::{metrics::Counter, response::Body};
 
 /// Connections at a time. An idle one costs about 24 KiB, so this bounds them to 240 MiB; the
 /// aggregator needs a handful.
@@ -56,17 +56,23 @@ pub struct Connection {
 pub struct Listener {
     socket: TcpListener,
     tls: Arc<TlsConfig>,
+    handshake_errors: Counter,
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address. Handshakes that fail are counted.
     ///
     /// # Errors
     /// What the operating system says.
-    pub async fn bind(address: SocketAddr, tls: Arc<TlsConfig>) -> std::io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Arc<TlsConfig>,
+        handshake_errors: Counter,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             socket: TcpListener::bind(address).await?,
             tls,
+            handshake_errors,
         })
     }
 
@@ -101,9 +107,14 @@ impl Listener {
             };
             let acceptor = TlsAcceptor::from(self.tls.load());
             let (handler, watcher) = (handler.clone(), graceful.watcher());
+            let handshake_errors = self.handshake_errors.clone();
             tokio::spawn(async move {
                 let _place = place;
-                serve_connection(stream, peer, &acceptor, handler, watcher).await;
+                let Some(tls) = handshake(stream, peer, &acceptor).await else {
+                    handshake_errors.inc();
+                    return;
+                };
+                serve_connection(tls, peer, handler, watcher).await;
             });
         }
         drop(self.socket);
@@ -129,24 +140,30 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-async fn serve_connection<H, F>(
+async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: &TlsAcceptor,
+) -> Option<TlsStream<TcpStream>> {
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
+    match handshake.ok()? {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+            None
+        }
+    }
+}
+
+async fn serve_connection<H, F>(
+    tls: TlsStream<TcpStream>,
+    peer: SocketAddr,
     handler: H,
     watcher: Watcher,
 ) where
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let tls = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => {
-            tracing::debug!(%peer, %error, "TLS handshake failed");
-            return;
-        }
-        Err(_) => return,
-    };
     let certificates = tls
         .get_ref()
         .1

@@ -1,0 +1,307 @@
+//! Requests, watches and their events: `k8s.io/apiserver/pkg/endpoints/metrics/metrics.go`.
+//!
+//! Deviations: refused requests (401, 403) count too, since a server that trusts nobody any more must
+//! not look idle; the time of a watch is no latency and is not observed.
+
+use std::{sync::Arc, time::Duration};
+
+use apimachinery::ResourceDefinition;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
+use prometheus_client::{
+    metrics::{
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use super::{
+    exposition::{Counter, Histograms},
+    labels::{RequestLabels, Target, Targets},
+};
+use crate::{request::RequestInfo, response::Body};
+
+/// Bounds of `apiserver_request_duration_seconds`.
+const DURATION_BUCKETS: [f64; 23] = [
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0,
+    10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+];
+/// Bounds of `apiserver_request_sli_duration_seconds`.
+const SLI_BUCKETS: [f64; 21] = [
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0,
+    30.0, 45.0, 60.0,
+];
+
+/// What is counted of requests.
+#[derive(Debug)]
+pub(crate) struct RequestMetrics {
+    targets: Targets,
+    total: Family<RequestLabels, Counter>,
+    durations: Histograms<RequestLabels>,
+    sli_durations: Histograms<RequestLabels>,
+    sizes: Histograms<RequestLabels>,
+    long_running: Family<RequestLabels, Gauge>,
+    terminations: Family<RequestLabels, Counter>,
+    watch_events: Family<Target, Counter>,
+    watch_event_sizes: Histograms<Target>,
+}
+
+/// A request that is being answered; `None` for what is not served, which is not counted.
+#[derive(Debug)]
+pub(crate) struct Monitored(Option<(Arc<RequestMetrics>, RequestLabels)>);
+
+/// A watch that runs until it is dropped.
+struct RunningWatch {
+    metrics: Arc<RequestMetrics>,
+    labels: RequestLabels,
+    code: u16,
+    open: Gauge,
+    events: Counter,
+    event_sizes: Histogram,
+}
+
+/// The size of a body that was not known before it was sent, observed when it is dropped.
+struct SentBytes {
+    sizes: Histogram,
+    bytes: u64,
+}
+
+// === impl RequestMetrics ===
+
+impl RequestMetrics {
+    pub(super) fn new(definitions: &[ResourceDefinition], registry: &mut Registry) -> Self {
+        let metrics = Self {
+            targets: Targets::new(definitions),
+            total: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            sli_durations: Family::new_with_constructor(|| Histogram::new(SLI_BUCKETS)),
+            sizes: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(1000.0, 10.0, 7))
+            }),
+            long_running: Family::default(),
+            terminations: Family::default(),
+            watch_events: Family::default(),
+            watch_event_sizes: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(1024.0, 2.0, 8))
+            }),
+        };
+        metrics.register(registry);
+        metrics
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "apiserver_request_total",
+            "Requests, by what they were about and the code of the answer",
+            self.total.clone(),
+        );
+        registry.register(
+            "apiserver_request_duration_seconds",
+            "Time from a request to its answer; watches do not count",
+            self.durations.clone(),
+        );
+        registry.register(
+            "apiserver_request_sli_duration_seconds",
+            "The same without what others are waited for, dry runs left out",
+            self.sli_durations.clone(),
+        );
+        registry.register(
+            "apiserver_response_sizes",
+            "Size of answers to reads, in bytes as they were sent",
+            self.sizes.clone(),
+        );
+        registry.register(
+            "apiserver_longrunning_requests",
+            "Watches that are open",
+            self.long_running.clone(),
+        );
+        registry.register(
+            "apiserver_request_terminations_total",
+            "Requests that the server ended to protect itself",
+            self.terminations.clone(),
+        );
+        registry.register(
+            "apiserver_watch_events_total",
+            "Events sent to watches",
+            self.watch_events.clone(),
+        );
+        registry.register(
+            "apiserver_watch_events_sizes",
+            "Size of events sent to watches, in bytes",
+            self.watch_event_sizes.clone(),
+        );
+    }
+
+    /// Begins to count a request.
+    pub(crate) fn monitor(
+        self: &Arc<Self>,
+        method: &Method,
+        headers: &HeaderMap,
+        info: &RequestInfo,
+    ) -> Monitored {
+        let target = self.targets.find(info).cloned();
+        Monitored(target.map(|target| {
+            let labels = RequestLabels::new(target, method, headers, info);
+            (Arc::clone(self), labels)
+        }))
+    }
+
+    /// Counts an answer, whose size is observed where it is known and a size is wanted.
+    fn answered(
+        &self,
+        labels: &mut RequestLabels,
+        code: u16,
+        took: Option<Duration>,
+        size: Option<u64>,
+    ) {
+        labels.code = Some(code);
+        self.total.get_or_create(labels).inc();
+        labels.code = None;
+        let seconds = took.map(|took| took.as_secs_f64());
+        if let Some(seconds) = seconds {
+            self.durations.get_or_create(labels).observe(seconds);
+        }
+        let dry_run = labels.dry_run.take();
+        if let Some(seconds) = seconds.filter(|_| dry_run == Some("")) {
+            self.sli_durations.get_or_create(labels).observe(seconds);
+        }
+        if let Some(size) = size {
+            self.sizes.get_or_create(labels).observe(float(size));
+        }
+    }
+}
+
+// === impl Monitored ===
+
+impl Monitored {
+    /// Counts that the server ended the request to protect itself, with this code.
+    pub(crate) fn terminated(&self, code: u16) {
+        if let Some((metrics, labels)) = &self.0 {
+            let labels = RequestLabels {
+                dry_run: None,
+                code: Some(code),
+                ..labels.clone()
+            };
+            metrics.terminations.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Counts the answer. A watch counts as open until its body is dropped, and as answered then.
+    pub(crate) fn finish(self, response: Response<Body>, took: Duration) -> Response<Body> {
+        let Some((metrics, mut labels)) = self.0 else {
+            return response;
+        };
+        let status = response.status();
+        if !labels.target.is_resource() && status == StatusCode::NOT_FOUND {
+            return response;
+        }
+        let code = status.as_u16();
+        if labels.verb == "WATCH" {
+            if status.is_success() {
+                let watch = RunningWatch::start(metrics, labels, code);
+                return response.map(|body| watch.follow(body));
+            }
+            metrics.answered(&mut labels, code, None, None);
+            return response;
+        }
+        if !matches!(labels.verb, "GET" | "LIST") {
+            metrics.answered(&mut labels, code, Some(took), None);
+            return response;
+        }
+        let size = size(&response);
+        metrics.answered(&mut labels, code, Some(took), size);
+        if size.is_some() {
+            return response;
+        }
+        let mut sent = SentBytes {
+            sizes: metrics.sizes.get_or_create_owned(&labels),
+            bytes: 0,
+        };
+        response.map(|body| {
+            body.map_frame(move |frame| {
+                sent.add(&frame);
+                frame
+            })
+            .boxed_unsync()
+        })
+    }
+}
+
+/// The size of a body, if that is known before it is sent.
+fn size(response: &Response<Body>) -> Option<u64> {
+    response.body().size_hint().exact().or_else(|| {
+        let length = response.headers().get(header::CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sizes of answers are far below 2^52"
+)]
+fn float(size: u64) -> f64 {
+    size as f64
+}
+
+// === impl RunningWatch ===
+
+impl RunningWatch {
+    fn start(metrics: Arc<RequestMetrics>, mut labels: RequestLabels, code: u16) -> Self {
+        let dry_run = labels.dry_run.take();
+        let open = metrics.long_running.get_or_create_owned(&labels);
+        labels.dry_run = dry_run;
+        open.inc();
+        Self {
+            open,
+            events: metrics.watch_events.get_or_create_owned(&labels.target),
+            event_sizes: metrics
+                .watch_event_sizes
+                .get_or_create_owned(&labels.target),
+            metrics,
+            labels,
+            code,
+        }
+    }
+
+    /// Counts every frame, which is one event.
+    fn follow(self, body: Body) -> Body {
+        body.map_frame(move |frame| {
+            self.sent(&frame);
+            frame
+        })
+        .boxed_unsync()
+    }
+
+    fn sent(&self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.events.inc();
+            self.event_sizes.observe(float(data.len() as u64));
+        }
+    }
+}
+
+// === impl SentBytes ===
+
+impl SentBytes {
+    fn add(&mut self, frame: &Frame<Bytes>) {
+        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+}
+
+impl Drop for RunningWatch {
+    fn drop(&mut self) {
+        self.open.dec();
+        self.metrics
+            .answered(&mut self.labels, self.code, None, None);
+    }
+}
+
+impl Drop for SentBytes {
+    fn drop(&mut self) {
+        self.sizes.observe(float(self.bytes));
+    }
+}
