@@ -55,6 +55,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE", default_value = "standalone.kubeconfig")]
     pub(crate) standalone_kubeconfig: PathBuf,
 
+    /// How likely a request of HTTP/2 makes its client connect anew, from 0 to 0.02, so that
+    /// clients spread over several servers; 0 with one server.
+    #[arg(long, env = "GOAWAY_CHANCE", default_value_t = 0.0, value_parser = goaway_chance)]
+    pub(crate) goaway_chance: f64,
+
     /// Form of the log on standard error.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -79,6 +84,15 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// kube-apiserver's bounds for it.
+fn goaway_chance(text: &str) -> Result<f64, String> {
+    let chance = text
+        .parse()
+        .ok()
+        .filter(|chance| (0.0..=0.02).contains(chance));
+    chance.ok_or_else(|| "give a number from 0 to 0.02, such as 0.001".to_owned())
 }
 
 /// A duration as Kubernetes writes it: `10s`, `1m30s`.
@@ -119,6 +133,14 @@ mod tests {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         for bad in ["10", "-5s", "soon"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn connections_end_rarely_or_never() {
+        assert_eq!(goaway_chance("0.001"), Ok(0.001));
+        for bad in ["0.5", "-1", "NaN", "often"] {
+            assert!(goaway_chance(bad).is_err(), "{bad}");
         }
     }
 

@@ -53,6 +53,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         announce(&standalone, server.address(), &flags.standalone_kubeconfig)?;
     }
     server
+        .with_goaway_chance(flags.goaway_chance)
         .run(flags.shutdown_delay_duration)
         .await
         .map_err(|e| anyhow!(e))

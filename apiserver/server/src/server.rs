@@ -218,6 +218,9 @@ impl ApiServer {
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::default();
         }
+        if !caller.user().is_known() && turns_away(response.status()) {
+            connection.ending.cancel();
+        }
         AccessLog {
             info: &info,
             caller: &caller,
@@ -382,6 +385,15 @@ fn check_subresources(
         Some(name) => problem(name, "this subresource is not in the definition"),
         None => Ok(()),
     }
+}
+
+/// Whether somebody unknown loses the connection with this answer. Else one connection of HTTP/2 is
+/// enough to make refusals without end (CVE-2023-44487); upstream closes it in the same cases.
+fn turns_away(code: StatusCode) -> bool {
+    matches!(
+        code,
+        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 /// The caller's audit ID, so that its log and ours can be read together, or a new one.

@@ -193,6 +193,13 @@ impl Server {
         })
     }
 
+    /// How likely a request of HTTP/2 ends its connection, as [`Listener::with_goaway_chance`].
+    #[must_use]
+    pub fn with_goaway_chance(mut self, chance: f64) -> Self {
+        self.listener = self.listener.with_goaway_chance(chance);
+        self
+    }
+
     /// What answers the requests, for whoever has objects to put in first.
     pub fn api(&self) -> &ApiServer {
         &self.api

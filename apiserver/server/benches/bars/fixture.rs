@@ -58,6 +58,7 @@ impl Fixture {
             connection: Arc::new(Connection {
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)),
                 certificates: Vec::new(),
+                ending: CancellationToken::new(),
             }),
         };
         // What is created from now on comes to the cache as an event.

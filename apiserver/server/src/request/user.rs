@@ -31,6 +31,11 @@ impl UserInfo {
         }
     }
 
+    /// Whether a credential said who it is.
+    pub fn is_known(&self) -> bool {
+        !self.name.is_empty() && self.name != ANONYMOUS
+    }
+
     /// Adds the group of everybody who is known.
     #[must_use]
     pub fn authenticated(mut self) -> Self {

@@ -1,15 +1,14 @@
 //! Accepts connections and hands their requests to the chain.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::conn::auto::Builder,
 };
 use rustls_pki_types::CertificateDer;
 use tokio::{
@@ -17,7 +16,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::TlsConfig;
 use crate::{metrics::Counter, response::Body};
@@ -49,6 +48,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The client's certificate chain, leaf first; not yet trusted.
     pub certificates: Vec<CertificateDer<'static>>,
+    /// Asks the connection to end.
+    pub ending: CancellationToken,
 }
 
 /// A bound socket with its TLS configuration.
@@ -57,6 +58,7 @@ pub struct Listener {
     socket: TcpListener,
     tls: Arc<TlsConfig>,
     handshake_errors: Counter,
+    goaway_chance: f64,
 }
 
 impl Listener {
@@ -73,7 +75,16 @@ impl Listener {
             socket: TcpListener::bind(address).await?,
             tls,
             handshake_errors,
+            goaway_chance: 0.0,
         })
+    }
+
+    /// How likely a request of HTTP/2 ends its connection, from 0 to 1: clients then spread anew over
+    /// the servers behind one address. Requests in flight come to their end.
+    #[must_use]
+    pub fn with_goaway_chance(mut self, chance: f64) -> Self {
+        self.goaway_chance = chance.clamp(0.0, 1.0);
+        self
     }
 
     /// The bound address, with the port that was chosen.
@@ -90,7 +101,7 @@ impl Listener {
         H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let graceful = GracefulShutdown::new();
+        let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
@@ -106,22 +117,28 @@ impl Listener {
                 }
             };
             let acceptor = TlsAcceptor::from(self.tls.load());
-            let (handler, watcher) = (handler.clone(), graceful.watcher());
-            let handshake_errors = self.handshake_errors.clone();
-            tokio::spawn(async move {
+            let (handler, ending) = (handler.clone(), shutdown.child_token());
+            let (goaway_chance, handshake_errors) =
+                (self.goaway_chance, self.handshake_errors.clone());
+            connections.spawn(async move {
                 let _place = place;
                 let Some(tls) = handshake(stream, peer, &acceptor).await else {
                     handshake_errors.inc();
                     return;
                 };
-                serve_connection(tls, peer, handler, watcher).await;
+                let certificates = tls.get_ref().1.peer_certificates();
+                let connection = Connection {
+                    peer,
+                    certificates: certificates.unwrap_or_default().to_vec(),
+                    ending,
+                };
+                serve_connection(tls, connection, handler, goaway_chance).await;
             });
         }
         drop(self.socket);
-        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        connections.close();
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await;
+        if drained.is_err() {
             tracing::warn!("requests in flight did not end in time");
         }
     }
@@ -157,27 +174,32 @@ async fn handshake(
 
 async fn serve_connection<H, F>(
     tls: TlsStream<TcpStream>,
-    peer: SocketAddr,
+    connection: Connection,
     handler: H,
-    watcher: Watcher,
+    goaway_chance: f64,
 ) where
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let certificates = tls
-        .get_ref()
-        .1
-        .peer_certificates()
-        .unwrap_or_default()
-        .to_vec();
-    let connection = Arc::new(Connection { peer, certificates });
-    let service = service_fn(move |request| {
+    let (peer, ending) = (connection.peer, connection.ending.clone());
+    let connection = Arc::new(connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        if request.version() == Version::HTTP_2 && rand::random_bool(goaway_chance) {
+            connection.ending.cancel();
+        }
         let answer = handler(Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let builder = http_builder();
-    let serving = builder.serve_connection(TokioIo::new(tls), service);
-    if let Err(error) = watcher.watch(serving).await {
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(tls), service));
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = ending.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
         tracing::debug!(%peer, error, "connection ended");
     }
 }

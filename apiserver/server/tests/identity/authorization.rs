@@ -141,3 +141,30 @@ async fn impersonation_is_asked_about() {
     assert_eq!(asked["resourceAttributes"]["verb"], "impersonate");
     assert_eq!(asked["resourceAttributes"]["resource"], "users");
 }
+
+/// X7: who is not known hears only that, and who may not hears only that, whatever else is wrong.
+#[rstest]
+#[case::of_no_path("GET", "/no/such/path", &[])]
+#[case::of_no_kind("GET", "/apis/test.io/v1/nothings", &[])]
+#[case::of_no_parameter("GET", "/apis/test.io/v1/things?limit=many", &[])]
+#[case::of_no_media_type("POST", THINGS, &[("content-type", "text/plain")])]
+#[case::of_no_object("POST", THINGS, &[("content-type", "application/json")])]
+#[case::of_nothing_acceptable("GET", THINGS, &[("accept", "image/png")])]
+#[tokio::test]
+async fn identity_comes_first_and_then_permission(
+    #[case] method: &str,
+    #[case] target: &str,
+    #[case] headers: &[(&str, &str)],
+) {
+    let rig = Rig::start().await;
+    let eve = rig.clients.client(EVE, &[]);
+    assert_eq!(rig.ask(Some(&eve), method, target, headers).await.code, 403);
+    let wrong = [headers, &[("Authorization", "Bearer wrong")]].concat();
+    assert_eq!(rig.ask(None, method, target, &wrong).await.code, 401);
+    let jane = rig.clients.client("jane", &[]);
+    let code = rig.ask(Some(&jane), method, target, headers).await.code;
+    assert!(
+        (400..500).contains(&code) && !matches!(code, 401 | 403),
+        "{code}"
+    );
+}

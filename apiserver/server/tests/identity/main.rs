@@ -10,5 +10,6 @@ mod front_proxy;
 mod reviews;
 mod server;
 mod targets;
+mod tls;
 mod tokens;
 mod transport;

@@ -15,7 +15,7 @@ use apiserver::{
 use futures::future::BoxFuture;
 use http::StatusCode;
 use rcgen::generate_simple_self_signed;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
 use storage::{MemoryStorage, Storage};
@@ -93,10 +93,27 @@ impl Rig {
         Self::start_with(clients, proxies, data).await
     }
 
+    /// A server whose connections of HTTP/2 end by chance.
+    pub(crate) async fn with_goaway_chance(chance: f64) -> Self {
+        let (clients, proxies) = (Authority::new("clients"), Authority::new("proxies"));
+        let data = published(&clients, &proxies, "[]");
+        Self::launch(clients, proxies, data, chance).await
+    }
+
+    /// A server that is ready, for a cluster that publishes this.
     pub(crate) async fn start_with(
         clients: Authority,
         proxies: Authority,
         data: BTreeMap<String, String>,
+    ) -> Self {
+        Self::launch(clients, proxies, data, 0.0).await
+    }
+
+    async fn launch(
+        clients: Authority,
+        proxies: Authority,
+        data: BTreeMap<String, String>,
+        goaway_chance: f64,
     ) -> Self {
         let files = tempfile::tempdir().expect("everything is local");
         let serving =
@@ -115,6 +132,7 @@ impl Rig {
         let localhost = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(localhost, vec![things()], &storage, surroundings);
         let server = server.await.expect("everything is local");
+        let server = server.with_goaway_chance(goaway_chance);
         let rig = Self {
             cluster,
             clients,
@@ -196,25 +214,40 @@ impl Rig {
         &self,
         credential: Option<&Credential>,
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(self.certificate.clone())
-            .expect("everything is local");
-        let config = ClientConfig::builder_with_provider(crypto_provider())
-            .with_safe_default_protocol_versions()
-            .expect("everything is local")
-            .with_root_certificates(roots);
-        let config = match credential {
-            None => config.with_no_client_auth(),
-            Some(Credential { chain, key }) => config
-                .with_client_auth_cert(chain.clone(), key.clone_key())
-                .expect("everything is local"),
-        };
+        self.connect_with(self.client_config(credential, rustls::ALL_VERSIONS))
+            .await
+    }
+
+    pub(crate) async fn connect_with(
+        &self,
+        config: ClientConfig,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
-        let name = ServerName::try_from("localhost").expect("everything is local");
+        let name = ServerName::try_from("localhost").expect("it is a name");
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
+    }
+
+    /// A client that trusts the server and shows a credential.
+    pub(crate) fn client_config(
+        &self,
+        credential: Option<&Credential>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        let added = roots.add(self.certificate.clone());
+        added.expect("the server's certificate is one");
+        let config = ClientConfig::builder_with_provider(crypto_provider())
+            .with_protocol_versions(versions)
+            .expect("these are supported")
+            .with_root_certificates(roots);
+        match credential {
+            None => config.with_no_client_auth(),
+            Some(Credential { chain, key }) => config
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .expect("the key belongs to the certificate"),
+        }
     }
 
     /// The user of the last question about permissions.
