@@ -9,7 +9,7 @@ use apimachinery::{
 use apiserver::{
     ApiServer, Body, Health, Resource,
     admission::{Admission, AnyNamespace},
-    authentication::{Authenticator, Trust, TrustStore},
+    authentication::{Authenticator, PresentedCertificates, Trust, TrustStore},
     authorization::{Authorizer, Decision},
     registry::{Store, WriteOptions},
     request::{RequestInfo, UserInfo},
@@ -57,7 +57,7 @@ impl Fixture {
             storage,
             connection: Arc::new(Connection {
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-                certificates: Vec::new(),
+                certificates: PresentedCertificates::default(),
                 ending: CancellationToken::new(),
             }),
         };

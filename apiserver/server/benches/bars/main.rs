@@ -6,6 +6,7 @@
 
 mod encode;
 mod fixture;
+mod identity;
 mod list;
 mod measure;
 mod memory;
@@ -23,5 +24,6 @@ fn main() {
         encode::run();
         Box::pin(list::run()).await;
         Box::pin(watch::run()).await;
+        Box::pin(identity::run()).await;
     });
 }

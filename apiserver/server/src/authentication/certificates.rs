@@ -9,7 +9,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Outcome, trust::Trust};
+use super::Outcome;
 use crate::{request::UserInfo, transport::crypto_provider};
 
 /// Certificate authorities that client certificates are checked against.
@@ -105,27 +105,20 @@ impl Subject {
     }
 }
 
-/// A user by client certificate.
-pub(super) fn authenticate(trust: &Trust, chain: &[CertificateDer<'_>]) -> Outcome {
-    let Some(pool) = trust.client_ca.as_ref().filter(|_| !chain.is_empty()) else {
-        return if chain.is_empty() {
-            Outcome::Absent
-        } else {
+/// A user by client certificate, of which it is known whose it is for the client authority.
+pub(super) fn authenticate(owner: Option<&Result<Subject, String>>) -> Outcome {
+    match owner {
+        None => {
             Outcome::Rejected("there is no client CA to check the certificate against".to_owned())
-        };
-    };
-    match pool.subject(chain) {
-        Ok(subject) if subject.common_name.is_empty() => {
+        }
+        Some(Ok(subject)) if subject.common_name.is_empty() => {
             Outcome::Rejected("the client certificate has no common name".to_owned())
         }
-        Ok(Subject {
-            common_name,
-            organizations,
-        }) => Outcome::User(UserInfo {
-            name: common_name,
-            groups: organizations,
+        Some(Ok(subject)) => Outcome::User(UserInfo {
+            name: subject.common_name.clone(),
+            groups: subject.organizations.clone(),
             ..UserInfo::default()
         }),
-        Err(reason) => Outcome::Rejected(format!("client certificate: {reason}")),
+        Some(Err(reason)) => Outcome::Rejected(format!("client certificate: {reason}")),
     }
 }

@@ -7,12 +7,8 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
-use rustls_pki_types::CertificateDer;
 
-use super::{
-    Outcome,
-    trust::{FrontProxyTrust, Trust},
-};
+use super::{Outcome, certificates::Subject, trust::FrontProxyTrust};
 use crate::request::UserInfo;
 
 /// Header prefix that is removed from every request, whatever the configuration says.
@@ -44,17 +40,14 @@ pub(super) fn take_identity_headers(
 
 /// The user that a verified front proxy speaks for.
 pub(super) fn authenticate(
-    trust: &Trust,
-    chain: &[CertificateDer<'_>],
+    front_proxy: &FrontProxyTrust,
+    owner: &Result<Subject, String>,
     presented: &HeaderMap,
 ) -> Outcome {
-    let Some(front_proxy) = trust.front_proxy.as_ref().filter(|_| !chain.is_empty()) else {
-        return Outcome::Absent;
-    };
     let Some(name) = first(presented, &front_proxy.username_headers) else {
         return Outcome::Absent;
     };
-    let subject = match front_proxy.ca.subject(chain) {
+    let subject = match owner {
         Ok(subject) => subject,
         Err(reason) => return Outcome::Rejected(format!("front-proxy certificate: {reason}")),
     };

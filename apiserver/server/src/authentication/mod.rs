@@ -6,6 +6,7 @@
 mod certificates;
 mod config_map;
 mod front_proxy;
+mod presented;
 mod token;
 mod trust;
 mod websocket;
@@ -14,12 +15,13 @@ use std::sync::Arc;
 
 use apimachinery::ApiError;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use rustls_pki_types::CertificateDer;
 
+use self::presented::Owners;
 use crate::request::UserInfo;
 
 pub use certificates::CertificatePool;
 pub use config_map::follow_authentication_config;
+pub use presented::PresentedCertificates;
 pub use token::TokenReviewer;
 pub use trust::{FrontProxyTrust, Trust, TrustStore};
 
@@ -69,7 +71,7 @@ impl Authenticator {
         self.tokens.as_ref()
     }
 
-    /// Who sends a request with these headers over a connection with this certificate chain.
+    /// Who sends a request with these headers over a connection with these certificates.
     ///
     /// Identity headers and the bearer token are removed from the headers in every case.
     ///
@@ -78,7 +80,7 @@ impl Authenticator {
     pub async fn authenticate(
         &self,
         headers: &mut HeaderMap,
-        chain: &[CertificateDer<'_>],
+        certificates: &PresentedCertificates,
     ) -> Result<UserInfo, ApiError> {
         let trust = self.trust.load();
         let presented = front_proxy::take_identity_headers(headers, trust.front_proxy.as_ref());
@@ -86,9 +88,8 @@ impl Authenticator {
         let subprotocol = websocket::take_token(headers);
 
         let mut rejections = Vec::new();
-        let by_front_proxy = front_proxy::authenticate(&trust, chain, &presented);
-        let outcomes = [by_front_proxy, certificates::authenticate(&trust, chain)];
-        for outcome in outcomes {
+        let owners = certificates.owners(&trust);
+        for outcome in by_certificate(&trust, owners.as_deref(), &presented) {
             match outcome {
                 Outcome::User(user) => return Ok(user.authenticated()),
                 Outcome::Rejected(reason) => rejections.push(reason),
@@ -124,6 +125,21 @@ impl Authenticator {
             None => Outcome::Rejected("the bearer token is not valid".to_owned()),
         })
     }
+}
+
+/// Who a certificate belongs to: first a user that the aggregator speaks for, then its owner.
+fn by_certificate(
+    trust: &Trust,
+    owners: Option<&Owners>,
+    presented: &HeaderMap,
+) -> impl Iterator<Item = Outcome> {
+    let aggregator = trust.front_proxy.as_ref().zip(owners);
+    let by_front_proxy = aggregator.and_then(|(front_proxy, owners)| {
+        let owner = owners.front_proxy.as_ref()?;
+        Some(front_proxy::authenticate(front_proxy, owner, presented))
+    });
+    let by_owner = owners.map(|owners| certificates::authenticate(owners.client.as_ref()));
+    by_front_proxy.into_iter().chain(by_owner)
 }
 
 /// The token of an Authorization header, if it has one.

@@ -4,6 +4,7 @@ use http::HeaderValue;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
+use rustls_pki_types::CertificateDer;
 use serde_json::json;
 
 use super::*;
@@ -76,10 +77,13 @@ impl Fixture {
 
     async fn ask(
         &self,
-        chain: &[CertificateDer<'_>],
+        chain: &[CertificateDer<'static>],
         headers: &mut HeaderMap,
     ) -> Result<UserInfo, ApiError> {
-        self.authenticator.authenticate(headers, chain).await
+        let certificates = chain.to_vec().into();
+        self.authenticator
+            .authenticate(headers, &certificates)
+            .await
     }
 }
 
@@ -231,6 +235,40 @@ async fn a_new_authority_counts_at_once() {
     );
     let old = f.client_ca.client("eve", &[]);
     assert!(f.ask(&old, &mut HeaderMap::new()).await.is_err());
+}
+
+/// I2: a connection that was let in is not let in for ever.
+#[tokio::test]
+async fn a_new_authority_counts_on_a_connection_that_is_known() {
+    let f = Fixture::new(&[]);
+    let connection = PresentedCertificates::from(f.client_ca.client("bob", &[]));
+    let ask = async || {
+        let mut headers = HeaderMap::new();
+        let user = f
+            .authenticator
+            .authenticate(&mut headers, &connection)
+            .await;
+        user.map(|user| user.name).map_err(|error| error.code())
+    };
+    assert_eq!(ask().await, Ok("bob".to_owned()));
+    assert_eq!(ask().await, Ok("bob".to_owned()));
+    let (new_ca, new_proxy) = (Authority::new("client 2"), Authority::new("proxy 2"));
+    let trust = Trust::from_config_map(&config_map(&new_ca, &new_proxy, &[])).unwrap();
+    f.authenticator.trust().swap(trust);
+    assert_eq!(ask().await, Err(401));
+}
+
+/// I2: a certificate is checked again after a while, since it may have expired meanwhile.
+#[tokio::test(start_paused = true)]
+async fn what_was_checked_counts_for_ten_seconds() {
+    let f = Fixture::new(&[]);
+    let connection = PresentedCertificates::from(f.client_ca.client("bob", &[]));
+    let trust = f.authenticator.trust().load();
+    let first = connection.owners(&trust).unwrap();
+    tokio::time::advance(std::time::Duration::from_millis(9_900)).await;
+    assert!(Arc::ptr_eq(&first, &connection.owners(&trust).unwrap()));
+    tokio::time::advance(std::time::Duration::from_millis(200)).await;
+    assert!(!Arc::ptr_eq(&first, &connection.owners(&trust).unwrap()));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::fuzz;
 use crate::{
-    authentication::{Authenticator, Trust, TrustStore},
+    authentication::{Authenticator, PresentedCertificates, Trust, TrustStore},
     encoding::Encoding,
     endpoints::delete::sent_options,
     negotiation,
@@ -372,7 +372,9 @@ fn identity_headers() {
                 headers.append(name, value);
             }
         }
-        let user = authenticator.authenticate(&mut headers, &[]).now_or_never();
+        let user = authenticator
+            .authenticate(&mut headers, &PresentedCertificates::default())
+            .now_or_never();
         match user.expect("nothing is asked") {
             Ok(user) => assert_eq!(user.name, "system:anonymous"),
             Err(error) => assert_eq!(error.code(), 401),

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     admission::AnyNamespace,
-    authentication::{TokenReviewer, Trust, TrustStore},
+    authentication::{PresentedCertificates, TokenReviewer, Trust, TrustStore},
     authorization::SubjectAccessReviewer,
     registry::{SchemaOnly, Store},
     request::{RequestInfo, UserInfo},
@@ -109,7 +109,9 @@ async fn after_everything() -> Metrics {
     metrics.add_delegated(&authenticator, &authorizer);
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, "Bearer a".parse().unwrap());
-    let user = authenticator.authenticate(&mut headers, &[]).await;
+    let user = authenticator
+        .authenticate(&mut headers, &PresentedCertificates::default())
+        .await;
     metrics.identity.authenticated(&user, Duration::ZERO);
     let nobody = UserInfo::anonymous();
     let known = Ok(nobody.clone());

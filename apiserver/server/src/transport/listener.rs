@@ -10,7 +10,6 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use rustls_pki_types::CertificateDer;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,7 +18,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::TlsConfig;
-use crate::{metrics::Counter, response::Body};
+use crate::{authentication::PresentedCertificates, metrics::Counter, response::Body};
 
 /// Connections at a time. An idle one costs about 24 KiB, so this bounds them to 240 MiB; the
 /// aggregator needs a handful.
@@ -46,8 +45,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Connection {
     /// The other end.
     pub peer: SocketAddr,
-    /// The client's certificate chain, leaf first; not yet trusted.
-    pub certificates: Vec<CertificateDer<'static>>,
+    /// What the client showed in the handshake; not yet trusted.
+    pub certificates: PresentedCertificates,
     /// Asks the connection to end.
     pub ending: CancellationToken,
 }
@@ -129,7 +128,7 @@ impl Listener {
                 let certificates = tls.get_ref().1.peer_certificates();
                 let connection = Connection {
                     peer,
-                    certificates: certificates.unwrap_or_default().to_vec(),
+                    certificates: certificates.unwrap_or_default().to_vec().into(),
                     ending,
                 };
                 serve_connection(tls, connection, handler, goaway_chance).await;
