@@ -9,7 +9,7 @@ use apimachinery::{ApiError, StatusReason};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::Client;
 use moka::future::Cache;
-use sha2::{Digest, Sha256};
+use ring::hmac;
 use tokio::time::Instant;
 
 use crate::{
@@ -27,7 +27,7 @@ const CACHE_CAPACITY: u64 = 10_000;
 pub struct TokenReviewer {
     reviews: Reviews<TokenReview>,
     cache: Cache<[u8; 32], Option<UserInfo>>,
-    salt: [u8; 16],
+    key: hmac::Key,
     cache_metrics: TokenCacheMetrics,
 }
 
@@ -47,7 +47,7 @@ impl TokenReviewer {
         Self {
             reviews: Reviews::new(client),
             cache,
-            salt: *uuid::Uuid::new_v4().as_bytes(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()),
             cache_metrics: TokenCacheMetrics::default(),
         }
     }
@@ -67,11 +67,8 @@ impl TokenReviewer {
     /// # Errors
     /// 503 when kube-apiserver does not say.
     pub async fn review(&self, token: String) -> Result<Option<UserInfo>, ApiError> {
-        let key = Sha256::new()
-            .chain_update(self.salt)
-            .chain_update(&token)
-            .finalize()
-            .into();
+        let mut key = [0; 32];
+        key.copy_from_slice(hmac::sign(&self.key, token.as_bytes()).as_ref());
         let begun = Instant::now();
         if let Some(answer) = self.cache.get(&key).await {
             self.cache_metrics.hit(begun.elapsed());
