@@ -20,6 +20,10 @@ test: ## Every test, on real clusters too. Needs root; about 5 minutes, the firs
 conformance: ## Kubernetes' own specs beside the DataRecord API; 10 to 15 minutes, needs root.
 	@bash hack/conformance.sh
 
+.PHONY: versions
+versions: ## The control-plane tests as Kubernetes 1.34 and 1.35, or VERSIONS; four minutes each.
+	@bash hack/versions.sh
+
 .PHONY: soak
 soak: ## A cluster under load for SOAK_SECONDS, ten minutes if not set; needs root.
 	@bash hack/soak.sh

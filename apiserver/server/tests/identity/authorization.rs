@@ -47,9 +47,6 @@ async fn who_may_not_is_refused(
 /// I6, M2: no answer, or one that cannot be understood, is no permission.
 #[rstest]
 #[case(500)]
-#[case(503)]
-#[case(504)]
-#[case(429)]
 #[case(401)]
 #[case(403)]
 #[case(404)]

@@ -48,3 +48,27 @@ async fn a_question_without_an_answer_is_asked_again() {
     let reply = rig.get(Some(&jane), &format!("{THINGS}/a"), &[]).await;
     assert_eq!(reply.code, 404);
 }
+
+/// I6: while the cluster does not answer, what is known counts, for its time; all else is refused.
+#[tokio::test]
+async fn an_outage_denies_what_is_not_known() {
+    let rig = Rig::start().await;
+    let (jane, eve) = (
+        rig.clients.client("jane", &[]),
+        rig.clients.client("eve", &[]),
+    );
+    assert_eq!(rig.get(Some(&jane), THINGS, &[]).await.code, 200);
+    assert_eq!(rig.get(Some(&eve), THINGS, &[]).await.code, 403);
+    *rig.cluster.failures.lock() = vec![Some(401)];
+    assert_eq!(rig.get(Some(&jane), THINGS, &[]).await.code, 200);
+    assert_eq!(rig.get(Some(&eve), THINGS, &[]).await.code, 403);
+    let other = format!("{THINGS}/a");
+    for user in [&jane, &eve] {
+        assert_eq!(rig.get(Some(user), &other, &[]).await.code, 503);
+    }
+    let token = [("Authorization", "Bearer unknown")];
+    assert_eq!(rig.get(None, THINGS, &token).await.code, 503);
+    assert_eq!(rig.get(None, "/readyz", &[]).await.code, 200);
+    rig.cluster.failures.lock().clear();
+    assert_eq!(rig.get(Some(&jane), &other, &[]).await.code, 404);
+}
