@@ -70,6 +70,10 @@ pub(super) struct RequestLabels {
     pub(super) code: Option<u16>,
 }
 
+/// The labels of a watch that began with a list: what it is about, and its scope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WatchListLabels(pub(super) Target, pub(super) &'static str);
+
 // === impl Target ===
 
 impl PartialEq for Target {
@@ -198,6 +202,14 @@ impl EncodeLabelSet for Target {
         ("group", names.group.as_str()).encode(encoder.encode_label())?;
         ("version", names.version.as_str()).encode(encoder.encode_label())?;
         ("resource", names.resource.as_str()).encode(encoder.encode_label())
+    }
+}
+
+impl EncodeLabelSet for WatchListLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(target, scope) = self;
+        target.encode(encoder)?;
+        ("scope", *scope).encode(encoder.encode_label())
     }
 }
 

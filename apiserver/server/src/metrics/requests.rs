@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apimachinery::ResourceDefinition;
+use apimachinery::{ResourceDefinition, list_options::is_true};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
@@ -18,10 +18,11 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::time::Instant;
 
 use super::{
     exposition::{Counter, Histograms},
-    labels::{RequestLabels, Target, Targets},
+    labels::{RequestLabels, Target, Targets, WatchListLabels},
 };
 use crate::{request::RequestInfo, response::Body};
 
@@ -36,6 +37,13 @@ const SLI_BUCKETS: [f64; 21] = [
     30.0, 45.0, 60.0,
 ];
 
+/// Bounds of `apiserver_watch_list_duration_seconds`.
+const WATCH_LIST_BUCKETS: [f64; 17] = [
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+];
+/// How the event begins that says that all initial events were sent; the first of its kind does.
+const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
+
 /// What is counted of requests.
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
@@ -48,11 +56,16 @@ pub(crate) struct RequestMetrics {
     terminations: Family<RequestLabels, Counter>,
     watch_events: Family<Target, Counter>,
     watch_event_sizes: Histograms<Target>,
+    watch_lists: Histograms<WatchListLabels>,
 }
 
-/// A request that is being answered; `None` for what is not served, which is not counted.
+/// A request that is being answered.
 #[derive(Debug)]
-pub(crate) struct Monitored(Option<(Arc<RequestMetrics>, RequestLabels)>);
+pub(crate) struct Monitored {
+    /// `None` for what is not served, which is not counted.
+    counted: Option<(Arc<RequestMetrics>, RequestLabels)>,
+    is_watch_list: bool,
+}
 
 /// A watch that runs until it is dropped.
 struct RunningWatch {
@@ -62,6 +75,8 @@ struct RunningWatch {
     open: Gauge,
     events: Counter,
     event_sizes: Histogram,
+    /// While the initial events of a watch list are sent: when it was asked for.
+    watch_list: Option<Instant>,
 }
 
 /// The size of a body that was not known before it was sent, observed when it is dropped.
@@ -88,6 +103,7 @@ impl RequestMetrics {
             watch_event_sizes: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(1024.0, 2.0, 8))
             }),
+            watch_lists: Family::new_with_constructor(|| Histogram::new(WATCH_LIST_BUCKETS)),
         };
         metrics.register(registry);
         metrics
@@ -134,6 +150,11 @@ impl RequestMetrics {
             "Size of events sent to watches, in bytes",
             self.watch_event_sizes.clone(),
         );
+        registry.register(
+            "apiserver_watch_list_duration_seconds",
+            "Time until a watch that began with a list had sent it",
+            self.watch_lists.clone(),
+        );
     }
 
     /// Begins to count a request.
@@ -144,10 +165,14 @@ impl RequestMetrics {
         info: &RequestInfo,
     ) -> Monitored {
         let target = self.targets.find(info).cloned();
-        Monitored(target.map(|target| {
+        let counted = target.map(|target| {
             let labels = RequestLabels::new(target, method, headers, info);
             (Arc::clone(self), labels)
-        }))
+        });
+        Monitored {
+            counted,
+            is_watch_list: info.parameter("sendInitialEvents").is_some_and(is_true),
+        }
     }
 
     /// Counts an answer, whose size is observed where it is known and a size is wanted.
@@ -180,7 +205,7 @@ impl RequestMetrics {
 impl Monitored {
     /// Counts that the server ended the request to protect itself, with this code.
     pub(crate) fn terminated(&self, code: u16) {
-        if let Some((metrics, labels)) = &self.0 {
+        if let Some((metrics, labels)) = &self.counted {
             let labels = RequestLabels {
                 dry_run: None,
                 code: Some(code),
@@ -192,7 +217,11 @@ impl Monitored {
 
     /// Counts the answer. A watch counts as open until its body is dropped, and as answered then.
     pub(crate) fn finish(self, response: Response<Body>, took: Duration) -> Response<Body> {
-        let Some((metrics, mut labels)) = self.0 else {
+        let Self {
+            counted,
+            is_watch_list,
+        } = self;
+        let Some((metrics, mut labels)) = counted else {
             return response;
         };
         let status = response.status();
@@ -202,7 +231,8 @@ impl Monitored {
         let code = status.as_u16();
         if labels.verb == "WATCH" {
             if status.is_success() {
-                let watch = RunningWatch::start(metrics, labels, code);
+                let mut watch = RunningWatch::start(metrics, labels, code);
+                watch.watch_list = Instant::now().checked_sub(took).filter(|_| is_watch_list);
                 return response.map(|body| watch.follow(body));
             }
             metrics.answered(&mut labels, code, None, None);
@@ -264,11 +294,12 @@ impl RunningWatch {
             metrics,
             labels,
             code,
+            watch_list: None,
         }
     }
 
     /// Counts every frame, which is one event.
-    fn follow(self, body: Body) -> Body {
+    fn follow(mut self, body: Body) -> Body {
         body.map_frame(move |frame| {
             self.sent(&frame);
             frame
@@ -276,10 +307,16 @@ impl RunningWatch {
         .boxed_unsync()
     }
 
-    fn sent(&self, frame: &Frame<Bytes>) {
-        if let Some(data) = frame.data_ref() {
-            self.events.inc();
-            self.event_sizes.observe(float(data.len() as u64));
+    fn sent(&mut self, frame: &Frame<Bytes>) {
+        let Some(data) = frame.data_ref() else {
+            return;
+        };
+        self.events.inc();
+        self.event_sizes.observe(float(data.len() as u64));
+        if let Some(begun) = self.watch_list.take_if(|_| data.starts_with(BOOKMARK)) {
+            let labels = WatchListLabels(self.labels.target.clone(), self.labels.scope);
+            let histogram = self.metrics.watch_lists.get_or_create_owned(&labels);
+            histogram.observe(begun.elapsed().as_secs_f64());
         }
     }
 }
