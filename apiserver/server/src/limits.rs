@@ -112,7 +112,7 @@ mod tests {
             .map(|_| limits.enter(&read).unwrap())
             .collect();
         assert!(limits.enter(&read).is_err());
-        for path in ["/apis", "/apis/g/v", "/readyz", "/openapi/v3"] {
+        for path in ["/apis", "/apis/g/v", "/readyz", "/openapi/v3", "/metrics"] {
             assert!(limits.enter(&request(&Method::GET, path)).is_ok(), "{path}");
         }
     }
