@@ -3,13 +3,14 @@
 //! Deviations: refused requests (401, 403) count too, since a server that trusts nobody any more must
 //! not look idle; the time of a watch is no latency and is not observed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use apimachinery::{ResourceDefinition, list_options::is_true};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
+use parking_lot::RwLock;
 use prometheus_client::{
     metrics::{
         family::Family,
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use super::{
     exposition::{Counter, Histograms},
-    labels::{RequestLabels, Target, Targets, WatchListLabels},
+    labels::{DryRun, RequestLabels, Target, Targets, Verb, WatchListLabels},
 };
 use crate::{request::RequestInfo, response::Body};
 
@@ -48,6 +49,8 @@ const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
     targets: Targets,
+    /// One look-up for each answer, instead of one in every family below. Held for that alone.
+    answers: RwLock<HashMap<RequestLabels, Arc<Answers>>>,
     total: Family<RequestLabels, Counter>,
     durations: Histograms<RequestLabels>,
     sli_durations: Histograms<RequestLabels>,
@@ -57,6 +60,15 @@ pub(crate) struct RequestMetrics {
     watch_events: Family<Target, Counter>,
     watch_event_sizes: Histograms<Target>,
     watch_lists: Histograms<WatchListLabels>,
+}
+
+/// Where equal answers to equal requests are counted; `None` where they are not.
+#[derive(Debug)]
+struct Answers {
+    total: Counter,
+    durations: Option<Histogram>,
+    sli_durations: Option<Histogram>,
+    sizes: Option<Histogram>,
 }
 
 /// A request that is being answered.
@@ -71,7 +83,6 @@ pub(crate) struct Monitored {
 struct RunningWatch {
     metrics: Arc<RequestMetrics>,
     labels: RequestLabels,
-    code: u16,
     open: Gauge,
     events: Counter,
     event_sizes: Histogram,
@@ -91,6 +102,7 @@ impl RequestMetrics {
     pub(super) fn new(definitions: &[ResourceDefinition], registry: &mut Registry) -> Self {
         let metrics = Self {
             targets: Targets::new(definitions),
+            answers: RwLock::default(),
             total: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             sli_durations: Family::new_with_constructor(|| Histogram::new(SLI_BUCKETS)),
@@ -175,28 +187,32 @@ impl RequestMetrics {
         }
     }
 
-    /// Counts an answer, whose size is observed where it is known and a size is wanted.
-    fn answered(
-        &self,
-        labels: &mut RequestLabels,
-        code: u16,
-        took: Option<Duration>,
-        size: Option<u64>,
-    ) {
-        labels.code = Some(code);
-        self.total.get_or_create(labels).inc();
-        labels.code = None;
-        let seconds = took.map(|took| took.as_secs_f64());
-        if let Some(seconds) = seconds {
-            self.durations.get_or_create(labels).observe(seconds);
+    /// Where answers with these labels, code and all, are counted.
+    fn answers(&self, labels: &RequestLabels) -> Arc<Answers> {
+        if let Some(known) = self.answers.read().get(labels) {
+            return Arc::clone(known);
         }
-        let dry_run = labels.dry_run.take();
-        if let Some(seconds) = seconds.filter(|_| dry_run == Some("")) {
-            self.sli_durations.get_or_create(labels).observe(seconds);
-        }
-        if let Some(size) = size {
-            self.sizes.get_or_create(labels).observe(float(size));
-        }
+        let without_code = RequestLabels {
+            code: None,
+            ..labels.clone()
+        };
+        let without_dry_run = RequestLabels {
+            dry_run: None,
+            ..without_code.clone()
+        };
+        let is_watch = labels.verb == Verb::Watch;
+        let counts_for_sli = labels.dry_run == Some(DryRun::No);
+        let is_read = matches!(labels.verb, Verb::Get | Verb::List);
+        let of = |family: &Histograms<RequestLabels>, labels| family.get_or_create_owned(labels);
+        let answers = Arc::new(Answers {
+            total: self.total.get_or_create_owned(labels),
+            durations: (!is_watch).then(|| of(&self.durations, &without_code)),
+            sli_durations: (!is_watch && counts_for_sli)
+                .then(|| of(&self.sli_durations, &without_dry_run)),
+            sizes: is_read.then(|| of(&self.sizes, &without_dry_run)),
+        });
+        let mut all = self.answers.write();
+        Arc::clone(all.entry(labels.clone()).or_insert(answers))
     }
 }
 
@@ -228,27 +244,30 @@ impl Monitored {
         if !labels.target.is_resource() && status == StatusCode::NOT_FOUND {
             return response;
         }
-        let code = status.as_u16();
-        if labels.verb == "WATCH" {
-            if status.is_success() {
-                let mut watch = RunningWatch::start(metrics, labels, code);
-                watch.watch_list = Instant::now().checked_sub(took).filter(|_| is_watch_list);
-                return response.map(|body| watch.follow(body));
-            }
-            metrics.answered(&mut labels, code, None, None);
-            return response;
+        labels.code = Some(status.as_u16());
+        if labels.verb == Verb::Watch && status.is_success() {
+            let mut watch = RunningWatch::start(metrics, labels);
+            watch.watch_list = Instant::now().checked_sub(took).filter(|_| is_watch_list);
+            return response.map(|body| watch.follow(body));
         }
-        if !matches!(labels.verb, "GET" | "LIST") {
-            metrics.answered(&mut labels, code, Some(took), None);
-            return response;
+        let answers = metrics.answers(&labels);
+        answers.total.inc();
+        let seconds = took.as_secs_f64();
+        for durations in [&answers.durations, &answers.sli_durations]
+            .into_iter()
+            .flatten()
+        {
+            durations.observe(seconds);
         }
-        let size = size(&response);
-        metrics.answered(&mut labels, code, Some(took), size);
-        if size.is_some() {
+        let Some(sizes) = &answers.sizes else {
+            return response;
+        };
+        if let Some(size) = size(&response) {
+            sizes.observe(float(size));
             return response;
         }
         let mut sent = SentBytes {
-            sizes: metrics.sizes.get_or_create_owned(&labels),
+            sizes: sizes.clone(),
             bytes: 0,
         };
         response.map(|body| {
@@ -280,10 +299,12 @@ fn float(size: u64) -> f64 {
 // === impl RunningWatch ===
 
 impl RunningWatch {
-    fn start(metrics: Arc<RequestMetrics>, mut labels: RequestLabels, code: u16) -> Self {
-        let dry_run = labels.dry_run.take();
-        let open = metrics.long_running.get_or_create_owned(&labels);
-        labels.dry_run = dry_run;
+    fn start(metrics: Arc<RequestMetrics>, labels: RequestLabels) -> Self {
+        let open = metrics.long_running.get_or_create_owned(&RequestLabels {
+            dry_run: None,
+            code: None,
+            ..labels.clone()
+        });
         open.inc();
         Self {
             open,
@@ -293,7 +314,6 @@ impl RunningWatch {
                 .get_or_create_owned(&labels.target),
             metrics,
             labels,
-            code,
             watch_list: None,
         }
     }
@@ -332,8 +352,7 @@ impl SentBytes {
 impl Drop for RunningWatch {
     fn drop(&mut self) {
         self.open.dec();
-        self.metrics
-            .answered(&mut self.labels, self.code, None, None);
+        self.metrics.answers(&self.labels).total.inc();
     }
 }
 
