@@ -19,7 +19,10 @@ documentation() {
 }
 
 chart() {
-    "$(e2e programs | sed -n 's/^helm: //p')" lint --strict "$CHART"
+    local helm
+    helm=$(e2e programs | sed -n 's/^helm: //p')
+    "$helm" lint --strict "$CHART" &&
+        "$helm" lint --strict "$CHART" --set monitoring.dashboard.enabled=true,monitoring.rules.enabled=true
 }
 
 cluster_tests() {

@@ -12,7 +12,10 @@ use std::{
 
 use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1,
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -98,6 +101,13 @@ fn answer(path: &str, readiness: &Readiness, metrics: &Metrics) -> Response<Full
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
+    // Prometheus 3 takes nothing without a type.
+    let content_type = if path == "/metrics" && status == StatusCode::OK {
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    } else {
+        HeaderValue::from_static("text/plain; charset=utf-8")
+    };
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 
@@ -125,12 +135,16 @@ mod tests {
             StatusCode::OK
         );
         assert_eq!(
-            answer("/metrics", &readiness, &metrics).status(),
-            StatusCode::OK
-        );
-        assert_eq!(
             answer("/other", &readiness, &metrics).status(),
             StatusCode::NOT_FOUND
         );
+    }
+
+    #[test]
+    fn metrics_say_in_which_format_they_are() {
+        let answer = answer("/metrics", &Readiness::default(), &Metrics::default());
+        assert_eq!(answer.status(), StatusCode::OK);
+        let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(answer.headers()["content-type"], format);
     }
 }

@@ -112,6 +112,42 @@ mod tests {
 
     use super::Metrics;
 
+    /// The documentation lists every metric with its type, and nothing else: the chart's dashboard and alerts
+    /// are compared with it.
+    #[test]
+    fn the_documentation_lists_every_metric() {
+        let metrics = Metrics::default();
+        metrics.failed("apply");
+        let text = metrics.text().unwrap();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut exposed: Vec<String> = types
+            .map(|declared| match declared.split_once(' ').unwrap() {
+                (name, "counter") => format!("{name}_total counter"),
+                (name, metric_type) => format!("{name} {metric_type}"),
+            })
+            .collect();
+        let document = include_str!("../../docs/metrics.md");
+        let operator = document
+            .split("\n## ")
+            .find(|s| s.starts_with("The operator"));
+        let rows = operator
+            .unwrap()
+            .lines()
+            .filter(|line| line.starts_with("| `"));
+        let mut documented: Vec<String> = rows
+            .map(|row| {
+                let cells: Vec<_> = row
+                    .split('|')
+                    .map(|cell| cell.trim().trim_matches('`'))
+                    .collect();
+                format!("{} {}", cells[1], cells[2])
+            })
+            .collect();
+        exposed.sort();
+        documented.sort();
+        assert_eq!(documented, exposed);
+    }
+
     #[test]
     fn what_happened_is_in_the_text() {
         let metrics = Metrics::default();

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use futures::StreamExt;
@@ -6,6 +6,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
 use serde_json::json;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{DEFAULT, Server, get, send, write};
 
@@ -160,6 +161,67 @@ async fn a_running_watch_is_counted() -> anyhow::Result<()> {
     assert_eq!(open[longrunning], "1");
     assert_eq!(open[events], "3");
     assert_eq!(open[&format!("apiserver_resource_objects{resource}")], "4");
+    Ok(())
+}
+
+/// The value of a series once it is there: what ends a connection is counted after the client sees it.
+async fn eventually(client: &Client, name: &str, labels: &str) -> anyhow::Result<String> {
+    let wanted = async {
+        loop {
+            let found = series(client).await?;
+            let mut matching = found.iter().filter(|(series, value)| {
+                series.starts_with(name) && series.contains(labels) && *value != "0"
+            });
+            if let Some((_, value)) = matching.next() {
+                return Ok(value.clone());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wanted).await?
+}
+
+/// X11: what never becomes a request is counted too.
+#[tokio::test]
+async fn a_failed_handshake_is_counted() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let address = server.config().await?.cluster_url;
+    let address = address.authority().context("it has an address")?.as_str();
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+    let admin = server.admin().await?;
+    let counted = eventually(&admin, "apiserver_tls_handshake_errors_total", "").await?;
+    assert_eq!(counted, "1");
+    Ok(())
+}
+
+/// X11: a request whose time is over counts as ended by the server, with 504.
+#[tokio::test]
+async fn a_request_that_is_out_of_time_is_counted_as_terminated() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let admin = server.admin().await?;
+    // It waits for a revision that does not come.
+    let target = format!("{DEFAULT}?resourceVersion={}&timeout=50ms", u64::MAX);
+    let answer = get(&admin, &target).await?;
+    assert_eq!(answer.code, 504);
+    let terminations = "apiserver_request_terminations_total{code=\"504\"";
+    assert_eq!(
+        eventually(&admin, terminations, "verb=\"LIST\"").await?,
+        "1"
+    );
+    Ok(())
+}
+
+/// X11: how long a watch took to send what there was is observed when it has.
+#[tokio::test]
+async fn a_watch_that_begins_with_a_list_is_timed() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    let admin = server.admin().await?;
+    let options = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true\
+        &resourceVersionMatch=NotOlderThan";
+    let watch = Request::get(format!("{DEFAULT}?{options}")).body(Body::empty())?;
+    let _watch = admin.send(watch).await?;
+    let timed = "apiserver_watch_list_duration_seconds_count";
+    assert_eq!(eventually(&admin, timed, "scope=\"namespace\"").await?, "1");
     Ok(())
 }
 

@@ -210,6 +210,30 @@ async fn a_slow_watch_is_ended_with_410() {
     assert_eq!(watch.next().await, None);
 }
 
+/// X11: a cache counts its loads, the store's events, those that watches begin with, and the watches
+/// that it ended.
+#[tokio::test]
+async fn a_cache_counts_what_it_does() {
+    let f = Fixture::new(2).await;
+    let first = f.create("a", "1").await;
+    f.create("b", "1").await;
+    let mut watch = Box::pin(f.watch("", WatchStart::After(first)).unwrap().into_stream());
+    let all = WatchStart::Current { mark_end: false };
+    drop(f.watch("", all).unwrap());
+    for name in ["c", "d", "e"] {
+        f.create(name, "1").await;
+    }
+    while watch.next().await.is_some() {}
+    let counts = f.cacher.counts();
+    let found = [
+        counts.initializations.get(),
+        counts.received.get(),
+        counts.initial.get(),
+        counts.terminated.get(),
+    ];
+    assert_eq!(found, [1, 5, 1 + 2, 1]);
+}
+
 /// W5: bookmarks come with the period and tell the newest revision.
 #[tokio::test(start_paused = true)]
 async fn bookmarks_tell_how_far_the_watch_is() {

@@ -20,7 +20,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// The format of [`text`], which every scraper takes.
+/// The format of [`text()`], which every scraper takes.
 pub(super) const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 

@@ -19,8 +19,6 @@ use crate::request::RequestInfo;
 /// Upstream's name for a server that is no aggregator, given to resources and discovery but not to health.
 const COMPONENT: &str = "apiserver";
 const DISCOVERY: &str = "/apis";
-/// Methods that no verb stands for.
-const OTHER: &str = "other";
 const APPLY_PATCH: &[u8] = b"application/apply-patch+yaml";
 /// Subresources that are connections, whatever the method.
 const CONNECT: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
@@ -60,14 +58,92 @@ pub(super) struct Targets {
     paths: Vec<Target>,
 }
 
+/// What is done, in upstream's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Verb {
+    Get,
+    List,
+    Watch,
+    Post,
+    Put,
+    Patch,
+    Apply,
+    Delete,
+    Connect,
+    /// A method that no verb stands for.
+    Other,
+}
+
+/// How much a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    /// No resource.
+    None,
+    Resource,
+    Namespace,
+    Cluster,
+}
+
+/// What a request says about dry runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum DryRun {
+    No,
+    All,
+    Invalid,
+}
+
 /// The labels of a request; `None` where a metric does not have the label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RequestLabels {
     pub(super) target: Target,
-    pub(super) verb: &'static str,
-    pub(super) scope: &'static str,
-    pub(super) dry_run: Option<&'static str>,
+    pub(super) verb: Verb,
+    pub(super) scope: Scope,
+    pub(super) dry_run: Option<DryRun>,
     pub(super) code: Option<u16>,
+}
+
+/// The labels of a watch that began with a list: what it is about, and its scope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WatchListLabels(pub(super) Target, pub(super) Scope);
+
+// === impl Verb, Scope, DryRun ===
+
+impl Verb {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::List => "LIST",
+            Self::Watch => "WATCH",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Apply => "APPLY",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Scope {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Resource => "resource",
+            Self::Namespace => "namespace",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+impl DryRun {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::All => "All",
+            Self::Invalid => "invalid",
+        }
+    }
 }
 
 // === impl Target ===
@@ -183,12 +259,12 @@ impl EncodeLabelSet for RequestLabels {
         }
         ("component", target.component()).encode(encoder.encode_label())?;
         if let Some(dry_run) = dry_run {
-            ("dry_run", *dry_run).encode(encoder.encode_label())?;
+            ("dry_run", dry_run.as_str()).encode(encoder.encode_label())?;
         }
         target.encode(encoder)?;
-        ("scope", *scope).encode(encoder.encode_label())?;
+        ("scope", scope.as_str()).encode(encoder.encode_label())?;
         ("subresource", target.0.subresource.as_str()).encode(encoder.encode_label())?;
-        ("verb", *verb).encode(encoder.encode_label())
+        ("verb", verb.as_str()).encode(encoder.encode_label())
     }
 }
 
@@ -201,57 +277,65 @@ impl EncodeLabelSet for Target {
     }
 }
 
+impl EncodeLabelSet for WatchListLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self(target, scope) = self;
+        target.encode(encoder)?;
+        ("scope", scope.as_str()).encode(encoder.encode_label())
+    }
+}
+
 /// The scope that upstream's installer gives a route.
-fn scope(info: &RequestInfo) -> &'static str {
+fn scope(info: &RequestInfo) -> Scope {
     let Some(resource) = &info.resource else {
-        return "";
+        return Scope::None;
     };
     // A selector on the name names a list too, which stays one.
     let of_collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
     if info.verb == "create" || (!of_collection && !resource.name.is_empty()) {
-        "resource"
+        Scope::Resource
     } else if resource.namespace.is_empty() {
-        "cluster"
+        Scope::Cluster
     } else {
-        "namespace"
+        Scope::Namespace
     }
 }
 
 /// Upstream's `cleanVerb`: the method, but LIST, WATCH, APPLY and CONNECT as such.
-fn verb(method: &Method, headers: &HeaderMap, info: &RequestInfo, scope: &str) -> &'static str {
+fn verb(method: &Method, headers: &HeaderMap, info: &RequestInfo, scope: Scope) -> Verb {
     if let Some(resource) = &info.resource {
         if CONNECT.contains(&resource.subresource.as_str()) {
-            return "CONNECT";
+            return Verb::Connect;
         }
         if info.verb == "watch" {
-            return "WATCH";
+            return Verb::Watch;
         }
     }
     match *method {
-        Method::GET | Method::HEAD if matches!(scope, "resource" | "") => "GET",
-        Method::GET | Method::HEAD => "LIST",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
+        Method::GET | Method::HEAD if matches!(scope, Scope::Resource | Scope::None) => Verb::Get,
+        Method::GET | Method::HEAD => Verb::List,
+        Method::POST => Verb::Post,
+        Method::PUT => Verb::Put,
         Method::PATCH => {
             let content_type = headers.get(header::CONTENT_TYPE);
             if content_type.is_some_and(|value| value.as_bytes() == APPLY_PATCH) {
-                "APPLY"
+                Verb::Apply
             } else {
-                "PATCH"
+                Verb::Patch
             }
         }
-        Method::DELETE => "DELETE",
-        _ => OTHER,
+        Method::DELETE => Verb::Delete,
+        _ => Verb::Other,
     }
 }
 
 /// Upstream's `cleanDryRun`.
-fn dry_run(info: &RequestInfo) -> &'static str {
+fn dry_run(info: &RequestInfo) -> DryRun {
     let mut asked = info.query.iter().filter(|(key, _)| key == "dryRun");
     match asked.next() {
-        None => "",
-        Some((_, first)) if first == "All" && asked.all(|(_, more)| more == "All") => "All",
-        Some(_) => "invalid",
+        None => DryRun::No,
+        Some((_, first)) if first == "All" && asked.all(|(_, more)| more == "All") => DryRun::All,
+        Some(_) => DryRun::Invalid,
     }
 }
 
@@ -276,9 +360,9 @@ mod tests {
         Some(format!(
             "{} {} {:?} {:?} {:?}",
             found.component(),
-            labels.verb,
-            labels.scope,
-            labels.dry_run.unwrap_or("none"),
+            labels.verb.as_str(),
+            labels.scope.as_str(),
+            labels.dry_run.map_or("none", DryRun::as_str),
             found.0.subresource
         ))
     }

@@ -8,6 +8,8 @@
 //! here (etcd, flow control, admission plugins, the Go runtime).
 
 mod cache;
+#[cfg(test)]
+mod delegated_tests;
 mod exposition;
 mod identity;
 mod inflight;

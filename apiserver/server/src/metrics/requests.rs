@@ -3,13 +3,14 @@
 //! Deviations: refused requests (401, 403) count too, since a server that trusts nobody any more must
 //! not look idle; the time of a watch is no latency and is not observed.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use apimachinery::ResourceDefinition;
+use apimachinery::{ResourceDefinition, list_options::is_true};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
+use parking_lot::RwLock;
 use prometheus_client::{
     metrics::{
         family::Family,
@@ -18,10 +19,11 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::time::Instant;
 
 use super::{
     exposition::{Counter, Histograms},
-    labels::{RequestLabels, Target, Targets},
+    labels::{DryRun, RequestLabels, Target, Targets, Verb, WatchListLabels},
 };
 use crate::{request::RequestInfo, response::Body};
 
@@ -36,10 +38,19 @@ const SLI_BUCKETS: [f64; 21] = [
     30.0, 45.0, 60.0,
 ];
 
+/// Bounds of `apiserver_watch_list_duration_seconds`.
+const WATCH_LIST_BUCKETS: [f64; 17] = [
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+];
+/// How the event begins that says that all initial events were sent; the first of its kind does.
+const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
+
 /// What is counted of requests.
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
     targets: Targets,
+    /// One look-up for each answer, instead of one in every family below. Held for that alone.
+    answers: RwLock<HashMap<RequestLabels, Arc<Answers>>>,
     total: Family<RequestLabels, Counter>,
     durations: Histograms<RequestLabels>,
     sli_durations: Histograms<RequestLabels>,
@@ -48,20 +59,35 @@ pub(crate) struct RequestMetrics {
     terminations: Family<RequestLabels, Counter>,
     watch_events: Family<Target, Counter>,
     watch_event_sizes: Histograms<Target>,
+    watch_lists: Histograms<WatchListLabels>,
 }
 
-/// A request that is being answered; `None` for what is not served, which is not counted.
+/// Where equal answers to equal requests are counted; `None` where they are not.
 #[derive(Debug)]
-pub(crate) struct Monitored(Option<(Arc<RequestMetrics>, RequestLabels)>);
+struct Answers {
+    total: Counter,
+    durations: Option<Histogram>,
+    sli_durations: Option<Histogram>,
+    sizes: Option<Histogram>,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(crate) struct Monitored {
+    /// `None` for what is not served, which is not counted.
+    counted: Option<(Arc<RequestMetrics>, RequestLabels)>,
+    is_watch_list: bool,
+}
 
 /// A watch that runs until it is dropped.
 struct RunningWatch {
     metrics: Arc<RequestMetrics>,
     labels: RequestLabels,
-    code: u16,
     open: Gauge,
     events: Counter,
     event_sizes: Histogram,
+    /// While the initial events of a watch list are sent: when it was asked for.
+    watch_list: Option<Instant>,
 }
 
 /// The size of a body that was not known before it was sent, observed when it is dropped.
@@ -76,6 +102,7 @@ impl RequestMetrics {
     pub(super) fn new(definitions: &[ResourceDefinition], registry: &mut Registry) -> Self {
         let metrics = Self {
             targets: Targets::new(definitions),
+            answers: RwLock::default(),
             total: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             sli_durations: Family::new_with_constructor(|| Histogram::new(SLI_BUCKETS)),
@@ -88,6 +115,7 @@ impl RequestMetrics {
             watch_event_sizes: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(1024.0, 2.0, 8))
             }),
+            watch_lists: Family::new_with_constructor(|| Histogram::new(WATCH_LIST_BUCKETS)),
         };
         metrics.register(registry);
         metrics
@@ -134,6 +162,11 @@ impl RequestMetrics {
             "Size of events sent to watches, in bytes",
             self.watch_event_sizes.clone(),
         );
+        registry.register(
+            "apiserver_watch_list_duration_seconds",
+            "Time until a watch that began with a list had sent it",
+            self.watch_lists.clone(),
+        );
     }
 
     /// Begins to count a request.
@@ -144,34 +177,42 @@ impl RequestMetrics {
         info: &RequestInfo,
     ) -> Monitored {
         let target = self.targets.find(info).cloned();
-        Monitored(target.map(|target| {
+        let counted = target.map(|target| {
             let labels = RequestLabels::new(target, method, headers, info);
             (Arc::clone(self), labels)
-        }))
+        });
+        Monitored {
+            counted,
+            is_watch_list: info.parameter("sendInitialEvents").is_some_and(is_true),
+        }
     }
 
-    /// Counts an answer, whose size is observed where it is known and a size is wanted.
-    fn answered(
-        &self,
-        labels: &mut RequestLabels,
-        code: u16,
-        took: Option<Duration>,
-        size: Option<u64>,
-    ) {
-        labels.code = Some(code);
-        self.total.get_or_create(labels).inc();
-        labels.code = None;
-        let seconds = took.map(|took| took.as_secs_f64());
-        if let Some(seconds) = seconds {
-            self.durations.get_or_create(labels).observe(seconds);
+    /// Where answers with these labels, code and all, are counted.
+    fn answers(&self, labels: &RequestLabels) -> Arc<Answers> {
+        if let Some(known) = self.answers.read().get(labels) {
+            return Arc::clone(known);
         }
-        let dry_run = labels.dry_run.take();
-        if let Some(seconds) = seconds.filter(|_| dry_run == Some("")) {
-            self.sli_durations.get_or_create(labels).observe(seconds);
-        }
-        if let Some(size) = size {
-            self.sizes.get_or_create(labels).observe(float(size));
-        }
+        let without_code = RequestLabels {
+            code: None,
+            ..labels.clone()
+        };
+        let without_dry_run = RequestLabels {
+            dry_run: None,
+            ..without_code.clone()
+        };
+        let is_watch = labels.verb == Verb::Watch;
+        let counts_for_sli = labels.dry_run == Some(DryRun::No);
+        let is_read = matches!(labels.verb, Verb::Get | Verb::List);
+        let of = |family: &Histograms<RequestLabels>, labels| family.get_or_create_owned(labels);
+        let answers = Arc::new(Answers {
+            total: self.total.get_or_create_owned(labels),
+            durations: (!is_watch).then(|| of(&self.durations, &without_code)),
+            sli_durations: (!is_watch && counts_for_sli)
+                .then(|| of(&self.sli_durations, &without_dry_run)),
+            sizes: is_read.then(|| of(&self.sizes, &without_dry_run)),
+        });
+        let mut all = self.answers.write();
+        Arc::clone(all.entry(labels.clone()).or_insert(answers))
     }
 }
 
@@ -180,7 +221,7 @@ impl RequestMetrics {
 impl Monitored {
     /// Counts that the server ended the request to protect itself, with this code.
     pub(crate) fn terminated(&self, code: u16) {
-        if let Some((metrics, labels)) = &self.0 {
+        if let Some((metrics, labels)) = &self.counted {
             let labels = RequestLabels {
                 dry_run: None,
                 code: Some(code),
@@ -192,33 +233,41 @@ impl Monitored {
 
     /// Counts the answer. A watch counts as open until its body is dropped, and as answered then.
     pub(crate) fn finish(self, response: Response<Body>, took: Duration) -> Response<Body> {
-        let Some((metrics, mut labels)) = self.0 else {
+        let Self {
+            counted,
+            is_watch_list,
+        } = self;
+        let Some((metrics, mut labels)) = counted else {
             return response;
         };
         let status = response.status();
         if !labels.target.is_resource() && status == StatusCode::NOT_FOUND {
             return response;
         }
-        let code = status.as_u16();
-        if labels.verb == "WATCH" {
-            if status.is_success() {
-                let watch = RunningWatch::start(metrics, labels, code);
-                return response.map(|body| watch.follow(body));
-            }
-            metrics.answered(&mut labels, code, None, None);
-            return response;
+        labels.code = Some(status.as_u16());
+        if labels.verb == Verb::Watch && status.is_success() {
+            let mut watch = RunningWatch::start(metrics, labels);
+            watch.watch_list = Instant::now().checked_sub(took).filter(|_| is_watch_list);
+            return response.map(|body| watch.follow(body));
         }
-        if !matches!(labels.verb, "GET" | "LIST") {
-            metrics.answered(&mut labels, code, Some(took), None);
-            return response;
+        let answers = metrics.answers(&labels);
+        answers.total.inc();
+        let seconds = took.as_secs_f64();
+        for durations in [&answers.durations, &answers.sli_durations]
+            .into_iter()
+            .flatten()
+        {
+            durations.observe(seconds);
         }
-        let size = size(&response);
-        metrics.answered(&mut labels, code, Some(took), size);
-        if size.is_some() {
+        let Some(sizes) = &answers.sizes else {
+            return response;
+        };
+        if let Some(size) = size(&response) {
+            sizes.observe(float(size));
             return response;
         }
         let mut sent = SentBytes {
-            sizes: metrics.sizes.get_or_create_owned(&labels),
+            sizes: sizes.clone(),
             bytes: 0,
         };
         response.map(|body| {
@@ -250,10 +299,12 @@ fn float(size: u64) -> f64 {
 // === impl RunningWatch ===
 
 impl RunningWatch {
-    fn start(metrics: Arc<RequestMetrics>, mut labels: RequestLabels, code: u16) -> Self {
-        let dry_run = labels.dry_run.take();
-        let open = metrics.long_running.get_or_create_owned(&labels);
-        labels.dry_run = dry_run;
+    fn start(metrics: Arc<RequestMetrics>, labels: RequestLabels) -> Self {
+        let open = metrics.long_running.get_or_create_owned(&RequestLabels {
+            dry_run: None,
+            code: None,
+            ..labels.clone()
+        });
         open.inc();
         Self {
             open,
@@ -263,12 +314,12 @@ impl RunningWatch {
                 .get_or_create_owned(&labels.target),
             metrics,
             labels,
-            code,
+            watch_list: None,
         }
     }
 
     /// Counts every frame, which is one event.
-    fn follow(self, body: Body) -> Body {
+    fn follow(mut self, body: Body) -> Body {
         body.map_frame(move |frame| {
             self.sent(&frame);
             frame
@@ -276,10 +327,16 @@ impl RunningWatch {
         .boxed_unsync()
     }
 
-    fn sent(&self, frame: &Frame<Bytes>) {
-        if let Some(data) = frame.data_ref() {
-            self.events.inc();
-            self.event_sizes.observe(float(data.len() as u64));
+    fn sent(&mut self, frame: &Frame<Bytes>) {
+        let Some(data) = frame.data_ref() else {
+            return;
+        };
+        self.events.inc();
+        self.event_sizes.observe(float(data.len() as u64));
+        if let Some(begun) = self.watch_list.take_if(|_| data.starts_with(BOOKMARK)) {
+            let labels = WatchListLabels(self.labels.target.clone(), self.labels.scope);
+            let histogram = self.metrics.watch_lists.get_or_create_owned(&labels);
+            histogram.observe(begun.elapsed().as_secs_f64());
         }
     }
 }
@@ -295,8 +352,7 @@ impl SentBytes {
 impl Drop for RunningWatch {
     fn drop(&mut self) {
         self.open.dec();
-        self.metrics
-            .answered(&mut self.labels, self.code, None, None);
+        self.metrics.answers(&self.labels).total.inc();
     }
 }
 

@@ -53,6 +53,7 @@ apiserver_watch_cache_read_wait_seconds|histogram|group resource|0.005 0.025 0.0
 apiserver_watch_cache_resource_version|gauge|group resource|
 apiserver_watch_events_sizes|histogram|group resource version|1024 2048 4096 8192 16384 32768 65536 131072
 apiserver_watch_events_total|counter|group resource version|
+apiserver_watch_list_duration_seconds|histogram|group resource scope version|0.05 0.1 0.2 0.4 0.6 0.8 1 2 4 6 8 10 15 20 30 45 60
 authenticated_user_requests|counter|username|
 authentication_attempts|counter|result|
 authentication_duration_seconds|histogram|result|0.001 0.002 0.004 0.008 0.016 0.032 0.064 0.128 0.256 0.512 1.024 2.048 4.096 8.192 16.384
@@ -130,8 +131,13 @@ async fn after_everything() -> Metrics {
 
     answer(&metrics, &Method::GET, THINGS, StatusCode::OK);
     monitor(&metrics, &Method::GET, THINGS).terminated(504);
-    let watch = monitor(&metrics, &Method::GET, &format!("{THINGS}?watch=1"));
-    let watch = watch.finish(frames(&[b"event"]), Duration::ZERO);
+    let watch = monitor(
+        &metrics,
+        &Method::GET,
+        &format!("{THINGS}?watch=1&sendInitialEvents=true"),
+    );
+    let events: [&[u8]; 2] = [b"event", br#"{"type":"BOOKMARK","object":{}}"#];
+    let watch = watch.finish(frames(&events), Duration::ZERO);
     watch.into_body().collect().await.unwrap();
     metrics
 }
