@@ -6,7 +6,7 @@ use apimachinery::{ApiError, ResourceDefinition, StatusReason};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use storage::Storage;
 use tokio::time::Instant;
@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access_log::AccessLog,
     admission::Admission,
+    audit::{Auditor, Origin, Recording},
     authentication::Authenticator,
-    authorization::{Authorizer, authorize},
+    authorization::{Authorizer, decide, permit},
     discovery::Discovery,
     encoding::Encoding,
     endpoints::Call,
@@ -72,6 +73,7 @@ pub struct ApiServer {
     limits: Limits,
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
+    auditor: Option<Arc<Auditor>>,
     shutdown: CancellationToken,
 }
 
@@ -138,8 +140,15 @@ impl ApiServer {
             limits,
             authenticator,
             authorizer,
+            auditor: None,
             shutdown,
         })
+    }
+
+    /// Records requests from now on.
+    #[must_use]
+    pub fn with_auditor(self, auditor: Option<Arc<Auditor>>) -> Self {
+        Self { auditor, ..self }
     }
 
     /// A resource by group, version and plural.
@@ -165,12 +174,25 @@ impl ApiServer {
         let audit_id = audit_id(&parts.headers);
         let encoding = Encoding::requested(&parts.headers, &info);
         let mut user = UserInfo::default();
+        let mut recording = Recording::new(self.auditor.as_ref(), || Origin {
+            audit_id: audit_id.clone(),
+            request_uri: parts
+                .uri
+                .path_and_query()
+                .map_or_else(String::new, ToString::to_string),
+            peer: connection.peer,
+            received: Timestamp::now(),
+        });
 
-        let answer = self.answer(&connection, &info, parts.headers, body, &mut user);
+        let headers = parts.headers;
+        let answer = self.answer(&connection, &info, headers, body, &mut user, &recording);
         let answer = AssertUnwindSafe(self.in_time(&info, answer))
             .catch_unwind()
             .await;
-        let answer = answer.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")));
+        let answer = answer.unwrap_or_else(|_| {
+            recording.panicked();
+            Err(ApiError::internal("the handler panicked"))
+        });
 
         let mut response = answer
             .as_ref()
@@ -182,6 +204,7 @@ impl ApiServer {
             }
             Err(error) => Some(error),
         };
+        response = recording.answered(response, failure.as_ref()).await;
         if failure.is_some() || !info.is_long_running() {
             response = encoding.encode(response).await;
         }
@@ -206,15 +229,20 @@ impl ApiServer {
         mut headers: HeaderMap,
         body: Incoming,
         known: &mut UserInfo,
+        recording: &Recording,
     ) -> Result<Response<Body>, ApiError> {
         let place = self.limits.enter(info)?;
         let user = self
             .authenticator
             .authenticate(&mut headers, &connection.certificates)
-            .await?;
+            .await
+            .inspect_err(|_| recording.begin(None, info, &headers))?;
+        recording.begin(Some(&user), info, &headers);
         user.clone_into(known);
         refuse_impersonation(&headers)?;
-        authorize(&*self.authorizer, &user, info).await?;
+        let decision = decide(&*self.authorizer, &user, info).await;
+        recording.decided(&decision);
+        permit(decision?, &user, info)?;
 
         let Some(resource) = &info.resource else {
             return self.answer_path(info, &headers);
@@ -238,6 +266,7 @@ impl ApiServer {
             resource,
             headers: &headers,
             user: &user,
+            recording,
             authorizer: &*self.authorizer,
             representation,
             subresources,

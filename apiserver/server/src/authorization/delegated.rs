@@ -65,7 +65,7 @@ impl SubjectAccessReviewer {
             .map_err(|error| error.to_string())?;
         let status = answer.status.ok_or("an answer without a status")?;
         if status.allowed {
-            return Ok(Decision::Allow);
+            return Ok(Decision::Allow(status.reason.unwrap_or_default()));
         }
         if let Some(error) = status.evaluation_error.filter(|error| !error.is_empty()) {
             tracing::warn!(error, "kube-apiserver had trouble with an access review");

@@ -1,0 +1,84 @@
+//! The flags of auditing.
+
+use std::{fs, path::Path, process::Stdio};
+
+use anyhow::Context;
+use http::{Method, Request};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::{DEFAULT, Server, get, send, write};
+
+const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
+    - level: None\n  nonResourceURLs: [/healthz*]\n- level: RequestResponse\n";
+
+fn events(log: &Path) -> anyhow::Result<Vec<Value>> {
+    let text = fs::read_to_string(log)?;
+    let lines = text.lines().map(serde_json::from_str);
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// X9: when the server has stopped, every request stands in the file, and no credential.
+#[tokio::test]
+async fn all_requests_are_in_the_file_when_it_has_stopped() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (policy, log) = (
+        directory.path().join("policy"),
+        directory.path().join("log"),
+    );
+    fs::write(&policy, POLICY)?;
+    let flag = |name: &str, path: &Path| format!("--audit-{name}={}", path.display());
+    let flags = [flag("policy-file", &policy), flag("log-path", &log)];
+    let mut server = Server::start_with(&flags).await?;
+    let admin = server.admin().await?;
+    let record = json!({"apiVersion": "data.kubedojo.io/v1alpha1", "kind": "DataRecord",
+        "metadata": {"name": "audited"}, "spec": {"source": "test"}});
+    let made = write(&admin, Method::POST, DEFAULT, &record).await?;
+    get(&admin, "/healthz").await?;
+    let token = Request::get(DEFAULT)
+        .header("authorization", "Bearer very-secret")
+        .body(Vec::new())?;
+    assert_eq!(send(&server.nobody().await?, token).await?.code, 401);
+
+    let id = server.process.id().context("it runs")?;
+    kill(Pid::from_raw(id.try_into()?), Signal::SIGTERM)?;
+    assert!(server.process.wait().await?.success());
+    let events = events(&log)?;
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!(events[0]["auditID"], made.headers["audit-id"].to_str()?);
+    assert_eq!(events[0]["objectRef"]["name"], "audited");
+    assert_eq!(events[0]["requestObject"], record);
+    assert_eq!(events[0]["responseObject"], made.json());
+    assert_eq!(events[1]["responseStatus"]["code"], 401);
+    assert!(!fs::read_to_string(&log)?.contains("very-secret"));
+    Ok(())
+}
+
+/// X9: a policy that is wrong ends the process at its start with the field and the remedy.
+#[tokio::test]
+async fn a_wrong_policy_is_told_at_the_start() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let policy = directory.path().join("policy.yaml");
+    fs::write(&policy, POLICY.replace("level: None", "level: none"))?;
+    let output = Command::new(env!("CARGO_BIN_EXE_extension-apiserver"))
+        .args(["--standalone", "--secure-port=0", "--audit-log-path=-"])
+        .arg(format!("--audit-policy-file={}", policy.display()))
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr)?;
+    let expected = format!(
+        "cannot use the audit policy {}: rules[0].level: none is none of None, Metadata, Request, \
+         RequestResponse",
+        policy.display()
+    );
+    assert!(error.contains(&expected), "{error}");
+    Ok(())
+}
