@@ -87,7 +87,7 @@ async fn send_requests(direct: &Client, namespace: &str) -> Result<usize> {
             &Value::Null,
             200,
         ),
-        (Method::POST, json, all.clone(), &json!({ "spec": 3 }), 400),
+        (Method::POST, json, all.clone(), &json!({ "spec": 3 }), 422),
         (Method::POST, json, elsewhere, &record, 403),
         (
             Method::DELETE,
