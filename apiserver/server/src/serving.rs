@@ -267,7 +267,7 @@ async fn stop(
         .await
         .map_err(|e| format!("the listener failed: {e}"))?;
     if let Some(auditor) = auditor {
-        auditor.flush().await;
+        auditor.stop().await;
     }
     tracing::info!("stopped");
     Ok(())

@@ -9,7 +9,11 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    process::Command,
+};
 
 use super::{DEFAULT, Server, get, send, write};
 
@@ -55,6 +59,62 @@ async fn all_requests_are_in_the_file_when_it_has_stopped() -> anyhow::Result<()
     assert_eq!(events[0]["responseObject"], made.json());
     assert_eq!(events[1]["responseStatus"]["code"], 401);
     assert!(!fs::read_to_string(&log)?.contains("very-secret"));
+    Ok(())
+}
+
+/// The body of the one request that comes, which is answered with 200.
+async fn one_request(listener: TcpListener) -> anyhow::Result<Value> {
+    let (stream, _) = listener.accept().await?;
+    let mut stream = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        match line.trim_end().to_ascii_lowercase().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse()?,
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    stream.get_mut().write_all(answer).await?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// X9: what waits for a batch to be full is sent when the server stops.
+#[tokio::test]
+async fn a_webhook_gets_the_last_events_when_the_server_stops() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (policy, config) = (
+        directory.path().join("policy"),
+        directory.path().join("config"),
+    );
+    fs::write(&policy, POLICY)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/events", listener.local_addr()?);
+    let kubeconfig = json!({"current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": ""}}],
+        "clusters": [{"name": "x", "cluster": {"server": url}}]});
+    fs::write(&config, kubeconfig.to_string())?;
+    let received = tokio::spawn(one_request(listener));
+    let flags = [
+        format!("--audit-policy-file={}", policy.display()),
+        format!("--audit-webhook-config-file={}", config.display()),
+        "--audit-webhook-batch-max-wait=1h".to_owned(),
+    ];
+    let mut server = Server::start_with(&flags).await?;
+    let admin = server.admin().await?;
+    for _ in 0..3 {
+        assert_eq!(get(&admin, DEFAULT).await?.code, 200);
+    }
+    let id = server.process.id().context("it runs")?;
+    kill(Pid::from_raw(id.try_into()?), Signal::SIGTERM)?;
+    assert!(server.process.wait().await?.success());
+    let list = received.await??;
+    assert_eq!(list["kind"], "EventList");
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(3));
     Ok(())
 }
 

@@ -111,9 +111,12 @@ impl RotatingFile {
         while self.backup(time).exists() {
             time += SignedDuration::from_millis(1);
         }
-        fs::rename(&self.options.path, self.backup(time))?;
+        match fs::rename(&self.options.path, self.backup(time)) {
+            // Somebody else has moved it away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         self.file = open(&self.options.path)?;
-        self.size = 0;
         self.remove_old();
         Ok(())
     }
@@ -173,7 +176,11 @@ impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let length = line.len() as u64;
         if self.size > 0 && self.size.saturating_add(length) > self.size_max {
-            self.rotate()?;
+            if let Err(error) = self.rotate() {
+                tracing::error!(%error, "the audit log cannot be renamed: it goes on as it is");
+            }
+            // Also after a failure: the next attempt is when as much was written again.
+            self.size = 0;
         }
         self.file.write_all(line)?;
         self.size += length;
@@ -265,6 +272,27 @@ mod tests {
         file.write_all(&vec![b'x'; 3 * 1024 * 1024]).unwrap();
         assert_eq!(names(directory.path()).len(), 2);
         assert_eq!(fs::metadata(&path).unwrap().len(), 3 * 1024 * 1024);
+    }
+
+    /// X9: where files cannot be renamed, nothing is lost.
+    #[test]
+    fn a_file_that_cannot_be_renamed_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("logs/audit.log");
+        let mut file = RotatingFile::open(options(&path)).unwrap();
+        let line = vec![b'x'; 700 * 1024];
+        file.write_all(&line).unwrap();
+        // The file stays open under the other name, and there is no directory for a new one.
+        let moved = directory.path().join("moved");
+        fs::rename(directory.path().join("logs"), &moved).unwrap();
+        file.write_all(&line).unwrap();
+        assert_eq!(
+            fs::metadata(moved.join("audit.log")).unwrap().len(),
+            2 * 700 * 1024
+        );
+        fs::rename(&moved, directory.path().join("logs")).unwrap();
+        file.write_all(&line).unwrap();
+        assert_eq!(names(&directory.path().join("logs")).len(), 2);
     }
 
     /// X9: what is too old goes, and nothing that only looks like a log.

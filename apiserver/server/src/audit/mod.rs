@@ -21,6 +21,7 @@ mod webhook;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use queue::Queue;
@@ -66,12 +67,11 @@ impl Auditor {
         self.queues.iter().map(Queue::lost).sum()
     }
 
-    /// Waits until all events so far are written, or for ten seconds.
-    pub async fn flush(&self) {
+    /// To be called when requests have come to their end: waits until all events are written, or for
+    /// ten seconds. A batch that the webhook does not take now is given up.
+    pub async fn stop(&self) {
         let deadline = Instant::now() + FLUSH_TIMEOUT;
-        for queue in &self.queues {
-            queue.flush(deadline).await;
-        }
+        join_all(self.queues.iter().map(|queue| queue.flush(deadline))).await;
     }
 
     fn record(&self, event: &Bytes) {

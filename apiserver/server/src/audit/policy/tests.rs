@@ -301,3 +301,21 @@ fn a_whole_policy_is_read() {
     assert_eq!(verdict.level, Level::RequestResponse);
     assert!(!verdict.omit_managed_fields && verdict.omit_stages.contains(Stage::Panic));
 }
+
+/// X9: the policy that the documentation shows is one.
+#[test]
+fn the_policy_of_the_documentation_is_read() {
+    let text = include_str!("../../../../../docs/audit.md");
+    let (_, text) = text.split_once("```yaml\n").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    let policy = Policy::parse(text.as_bytes()).unwrap();
+    let level = |method: &Method, path: &str| {
+        let info = RequestInfo::parse(method, path, None);
+        policy.evaluate(Some(&tim()), &info).level
+    };
+    let records = "/apis/data.kubedojo.io/v1alpha1/namespaces/n/datarecords";
+    assert_eq!(level(&Method::GET, "/readyz"), Level::None);
+    assert_eq!(level(&Method::GET, "/apis/data.kubedojo.io"), Level::None);
+    assert_eq!(level(&Method::POST, records), Level::RequestResponse);
+    assert_eq!(level(&Method::GET, records), Level::Metadata);
+}

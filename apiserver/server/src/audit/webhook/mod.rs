@@ -89,7 +89,7 @@ impl Server {
             .method(Method::POST)
             .uri(self.path.clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(list.to_vec()))
+            .body(Body::from(list))
             .map_err(|e| e.to_string())?;
         let answer = timeout(REQUEST_TIMEOUT, self.client.send(request)).await;
         let answer = answer.map_err(|_| "no answer in time".to_owned())?;
