@@ -1,6 +1,6 @@
 //! The flags of auditing.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::Context;
 use http::{Method, Request};
@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
     process::Command,
+    time::timeout,
 };
 
 use super::{DEFAULT, Server, get, send, write};
@@ -112,7 +113,7 @@ async fn a_webhook_gets_the_last_events_when_the_server_stops() -> anyhow::Resul
     let id = server.process.id().context("it runs")?;
     kill(Pid::from_raw(id.try_into()?), Signal::SIGTERM)?;
     assert!(server.process.wait().await?.success());
-    let list = received.await??;
+    let list = timeout(Duration::from_secs(20), received).await???;
     assert_eq!(list["kind"], "EventList");
     assert_eq!(list["items"].as_array().map(Vec::len), Some(3));
     Ok(())
