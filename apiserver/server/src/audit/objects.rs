@@ -114,7 +114,7 @@ pub(super) async fn answered(
     let body = collected.to_bytes();
     let status = serde_json::from_slice::<Value>(&body).ok();
     let status = status.filter(|value| value["kind"] == "Status" && value["apiVersion"] == "v1");
-    let shown = if style.level >= Level::RequestResponse {
+    let shown = if style.level >= Level::RequestResponse && body.starts_with(b"{") {
         show(&body, style.omit_managed_fields)
     } else {
         Shown::default()
@@ -168,6 +168,7 @@ fn remove_managed_fields(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
 
@@ -249,5 +250,23 @@ mod tests {
         let large = format!("{{\"a\":\"{}\"}}", "x".repeat(OBJECT_MAX));
         let shown = show(large.as_bytes(), false);
         assert!(shown.object.is_none() && shown.is_left_out);
+    }
+
+    /// X9: an answer that is no object is not shown, and none is changed by being looked at.
+    #[rstest]
+    #[case(json!({"kind": "Thing"}), true)]
+    #[case(json!([{"kind": "Thing"}]), false)]
+    #[case(json!("secret"), false)]
+    #[tokio::test]
+    async fn an_answer_that_is_no_object_is_not_shown(#[case] body: Value, #[case] is_shown: bool) {
+        let style = Style {
+            level: Level::RequestResponse,
+            omit_managed_fields: false,
+        };
+        let response = response::json(http::StatusCode::OK, &body);
+        let (response, shown, status) = answered(response, style).await;
+        assert_eq!((shown.object.is_some(), status), (is_shown, None));
+        let after = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(after, format!("{body}\n"));
     }
 }
