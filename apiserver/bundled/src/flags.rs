@@ -4,6 +4,8 @@ use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
+use crate::audit::AuditFlags;
+
 /// Serves the DataRecord API, data.kubedojo.io/v1alpha1, to a Kubernetes cluster.
 ///
 /// In a cluster it runs behind kube-apiserver: certificate files, access reviews and client
@@ -68,6 +70,9 @@ pub(crate) struct Flags {
     /// such as 10s.
     #[arg(long, env = "SHUTDOWN_DELAY_DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) shutdown_delay_duration: Duration,
+
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
 }
 
 /// A storage backend as it is named on the command line.
@@ -96,7 +101,7 @@ fn goaway_chance(text: &str) -> Result<f64, String> {
 }
 
 /// A duration as Kubernetes writes it: `10s`, `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration: jiff::SignedDuration = text
         .parse()
         .map_err(|e| format!("{e}; write 10s or 1m30s"))?;

@@ -1,5 +1,6 @@
 //! The extension API server that this project ships.
 
+mod audit;
 mod datarecord;
 mod flags;
 mod run;

@@ -30,6 +30,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         StorageFlag::Memory => Arc::new(MemoryStorage::since_now()),
     };
     tracing::info!(storage = ?flags.storage, "starting");
+    let auditor = flags.audit.auditor().await.map_err(|e| anyhow!(e))?;
     let standalone = flags
         .standalone
         .then(Standalone::mint)
@@ -43,6 +44,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         None => (in_cluster(&flags).await?, flags.bind_address),
     };
     let address = SocketAddr::new(address, flags.secure_port);
+    let surroundings = surroundings.with_auditor(auditor);
     let server = Server::bind(address, resources, &storage, surroundings)
         .await
         .map_err(|e| anyhow!(e))?;

@@ -9,6 +9,7 @@
 //! | [`request`] | reads what is asked |
 //! | `limits` | refuses what is too much |
 //! | [`authentication`] | finds out who asks |
+//! | [`audit`] | records who does what |
 //! | [`authorization`] | asks kube-apiserver whether they may |
 //! | `endpoints` | decodes the request and shapes the answer |
 //! | [`registry`] | does what the verb means |
@@ -22,6 +23,7 @@
 
 mod access_log;
 pub mod admission;
+pub mod audit;
 pub mod authentication;
 pub mod authorization;
 pub mod cacher;

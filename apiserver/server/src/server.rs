@@ -6,7 +6,7 @@ use apimachinery::{ApiError, ResourceDefinition, StatusReason};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use storage::Storage;
 use tokio::time::Instant;
@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access_log::AccessLog,
     admission::Admission,
+    audit::{Auditor, Origin, Recording},
     authentication::Authenticator,
-    authorization::{Authorizer, authorize},
+    authorization::{Authorizer, decide, permit},
     discovery::Discovery,
     encoding::Encoding,
     endpoints::Call,
@@ -70,6 +71,7 @@ struct Received<'a> {
     connection: &'a Connection,
     info: &'a RequestInfo,
     monitored: &'a Monitored,
+    recording: &'a Recording,
 }
 
 /// Everything that answers requests.
@@ -83,6 +85,7 @@ pub struct ApiServer {
     metrics: Metrics,
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
+    auditor: Option<Arc<Auditor>>,
     shutdown: CancellationToken,
 }
 
@@ -154,8 +157,15 @@ impl ApiServer {
             metrics,
             authenticator,
             authorizer,
+            auditor: None,
             shutdown,
         })
+    }
+
+    /// Records requests from now on.
+    #[must_use]
+    pub fn with_auditor(self, auditor: Option<Arc<Auditor>>) -> Self {
+        Self { auditor, ..self }
     }
 
     /// A resource by group, version and plural.
@@ -188,17 +198,30 @@ impl ApiServer {
         let mut caller = Caller::default();
         let metrics = &self.metrics.requests;
         let monitored = metrics.monitor(&parts.method, &parts.headers, &info);
+        let mut recording = Recording::new(self.auditor.as_ref(), || Origin {
+            audit_id: audit_id.clone(),
+            request_uri: parts
+                .uri
+                .path_and_query()
+                .map_or_else(String::new, ToString::to_string),
+            peer: connection.peer,
+            received: Timestamp::now(),
+        });
 
         let request = Received {
             connection: &connection,
             info: &info,
             monitored: &monitored,
+            recording: &recording,
         };
         let answer = self.answer(request, parts.headers, body, &mut caller);
         let answer = AssertUnwindSafe(self.in_time(request, answer))
             .catch_unwind()
             .await;
-        let answer = answer.unwrap_or_else(|_| Err(ApiError::internal("the handler panicked")));
+        let answer = answer.unwrap_or_else(|_| {
+            recording.panicked();
+            Err(ApiError::internal("the handler panicked"))
+        });
 
         let mut response = answer
             .as_ref()
@@ -210,6 +233,7 @@ impl ApiServer {
             }
             Err(error) => Some(error),
         };
+        response = recording.answered(response, failure.as_ref()).await;
         if failure.is_some() || !info.is_long_running() {
             response = encoding.encode(response).await;
         }
@@ -242,6 +266,7 @@ impl ApiServer {
             connection,
             info,
             monitored,
+            recording,
         } = request;
         let identity = &self.metrics.identity;
         let begun = Instant::now();
@@ -250,17 +275,22 @@ impl ApiServer {
             .authenticate(&mut headers, &connection.certificates)
             .await;
         identity.authenticated(&user, begun.elapsed());
+        recording.begin(user.as_ref().ok(), info, &headers);
         caller.authenticated = user?;
         let user = &caller.authenticated;
         let impersonated = impersonate(&mut headers, user, &*self.authorizer);
         caller.impersonated = Box::pin(impersonated).await?;
+        if let Some(user) = &caller.impersonated {
+            recording.impersonates(user);
+        }
         let user = caller.user();
         let place = self.limits.enter(user, info);
         let place = place.inspect_err(|error| monitored.terminated(error.code()))?;
         let begun = Instant::now();
-        let decision = authorize(&*self.authorizer, user, info).await;
+        let decision = decide(&*self.authorizer, user, info).await;
         identity.authorized(&decision, begun.elapsed());
-        decision?;
+        recording.decided(&decision);
+        permit(decision?, user, info)?;
 
         let Some(resource) = &info.resource else {
             return self.answer_path(info, &headers);
@@ -284,6 +314,7 @@ impl ApiServer {
             resource,
             headers: &headers,
             user,
+            recording,
             authorizer: &*self.authorizer,
             representation,
             subresources,

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ApiServer, Health, Resource,
     admission::{Admission, AnyNamespace, ClusterAdmission},
+    audit::Auditor,
     authentication::{
         Authenticator, TokenReviewer, Trust, TrustStore, follow_authentication_config,
     },
@@ -36,6 +37,7 @@ pub struct Surroundings {
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
     admission: Arc<dyn Admission>,
+    auditor: Option<Arc<Auditor>>,
     certificate_source: Option<CertificateSource>,
     health: Health,
 }
@@ -46,6 +48,7 @@ pub struct Server {
     api: Arc<ApiServer>,
     tls: Arc<TlsConfig>,
     trust: Arc<TrustStore>,
+    auditor: Option<Arc<Auditor>>,
     certificate_source: Option<CertificateSource>,
     listener: Listener,
     address: SocketAddr,
@@ -111,6 +114,7 @@ impl Surroundings {
             trust,
             authorizer: Box::new(SubjectAccessReviewer::new(client)),
             admission,
+            auditor: None,
             certificate_source: Some(source),
             health,
         })
@@ -128,9 +132,16 @@ impl Surroundings {
             trust,
             authorizer: Box::new(MastersOnly),
             admission: Arc::new(AnyNamespace),
+            auditor: None,
             certificate_source: None,
             health: Health::default(),
         })
+    }
+
+    /// Requests are recorded, if there is an auditor.
+    #[must_use]
+    pub fn with_auditor(self, auditor: Option<Arc<Auditor>>) -> Self {
+        Self { auditor, ..self }
     }
 }
 
@@ -154,6 +165,7 @@ impl Server {
             authenticator,
             authorizer,
             admission,
+            auditor,
             certificate_source,
             mut health,
         } = surroundings;
@@ -174,7 +186,8 @@ impl Server {
             authorizer,
             health,
             shutdown.clone(),
-        )?;
+        )?
+        .with_auditor(auditor.clone());
         let tls = Arc::new(tls);
         let cannot_listen = |e| format!("cannot listen on {address}: {e}: choose another port");
         let listener = Listener::bind(address, Arc::clone(&tls), api.handshake_errors().clone())
@@ -184,6 +197,7 @@ impl Server {
             api: Arc::new(api),
             tls,
             trust,
+            auditor,
             certificate_source,
             address: listener.local_addr().map_err(cannot_listen)?,
             listener,
@@ -221,6 +235,7 @@ impl Server {
             api,
             tls,
             trust,
+            auditor,
             certificate_source,
             listener,
             address,
@@ -235,7 +250,7 @@ impl Server {
         signals.next().await;
         stopping.cancel();
         tokio::select! {
-            ended = stop(shutdown_delay, &shutdown, serving) => ended?,
+            ended = stop(shutdown_delay, &shutdown, serving, auditor.as_deref()) => ended?,
             () = signals.next() => {
                 tracing::warn!("stopped at once: a second signal came");
             }
@@ -245,11 +260,12 @@ impl Server {
     }
 }
 
-/// First no new connections, then the end of what is in flight.
+/// First no new connections, then the end of what is in flight, then of what is recorded of it.
 async fn stop(
     delay: Duration,
     shutdown: &CancellationToken,
     serving: JoinHandle<()>,
+    auditor: Option<&Auditor>,
 ) -> Result<(), String> {
     tracing::info!("stopping: not ready any more, still serving");
     tokio::time::sleep(delay).await;
@@ -257,6 +273,9 @@ async fn stop(
     serving
         .await
         .map_err(|e| format!("the listener failed: {e}"))?;
+    if let Some(auditor) = auditor {
+        auditor.stop().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -42,6 +42,16 @@ pub(crate) struct LocalServer {
 impl LocalServer {
     /// Starts a server that does with the cluster what the kubeconfig allows.
     pub(crate) fn start(cluster: &Cluster, label: &str, kubeconfig: &Path) -> Result<Self> {
+        Self::start_with(cluster, label, kubeconfig, &[])
+    }
+
+    /// As [`start`](Self::start), with more in its environment, which is read as flags.
+    pub(crate) fn start_with(
+        cluster: &Cluster,
+        label: &str,
+        kubeconfig: &Path,
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
         let files = files(cluster, label);
         fs::create_dir_all(&files)?;
         let authority = pki::authority("serving-ca")?;
@@ -54,7 +64,7 @@ impl LocalServer {
             format!("--tls-cert-file={}", files.join("tls.crt").display()),
             format!("--tls-private-key-file={}", files.join("tls.key").display()),
         ];
-        let program = Program::start(cluster, ("extension-apiserver", label), &args, &[])?;
+        let program = Program::start(cluster, ("extension-apiserver", label), &args, environment)?;
         Ok(Self {
             cluster: cluster.clone(),
             port,

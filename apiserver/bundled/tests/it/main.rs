@@ -1,5 +1,6 @@
 //! The program itself, on a real socket, without any cluster.
 
+mod audit;
 mod bad_input;
 mod metrics;
 mod paths;
@@ -39,11 +40,16 @@ struct Answer {
 
 impl Server {
     async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(flags: &[String]) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let kubeconfig = directory.path().join("kubeconfig");
         let mut process = Command::new(env!("CARGO_BIN_EXE_extension-apiserver"))
             .args(["--standalone", "--secure-port=0", "--standalone-kubeconfig"])
             .arg(&kubeconfig)
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)

@@ -157,7 +157,7 @@ impl Authorizer for Everybody {
         _: &'a UserInfo,
         _: &'a RequestInfo,
     ) -> BoxFuture<'a, Result<Decision, ApiError>> {
-        Box::pin(ready(Ok(Decision::Allow)))
+        Box::pin(ready(Ok(Decision::Allow(String::new()))))
     }
 }
 

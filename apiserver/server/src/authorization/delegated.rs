@@ -63,7 +63,7 @@ impl SubjectAccessReviewer {
         let status = self.reviews.ask(&review).await?.status;
         let status = status.ok_or("an answer without a status")?;
         if status.allowed {
-            return Ok(Decision::Allow);
+            return Ok(Decision::Allow(status.reason.unwrap_or_default()));
         }
         if let Some(error) = status.evaluation_error.filter(|error| !error.is_empty()) {
             tracing::warn!(error, "kube-apiserver had trouble with an access review");

@@ -59,7 +59,7 @@ impl Call<'_> {
 
     /// The options of a delete: the body's where there is one, else the query's.
     async fn delete_options(&self, body: Incoming) -> Result<DeleteOptions, ApiError> {
-        let body = decode::read(body).await?;
+        let body = self.read(body).await?;
         let sent = if body.is_empty() {
             self.query_options()
         } else {

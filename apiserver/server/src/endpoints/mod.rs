@@ -13,6 +13,7 @@ mod write;
 use std::{collections::BTreeMap, sync::Arc};
 
 use apimachinery::{ApiError, StatusReason, table::IncludeObject};
+use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use options::{OptionsKind, SentOptions};
 
 use crate::{
+    audit::Recording,
     authorization::{Authorizer, authorize},
     limits::Place,
     negotiation::Representation,
@@ -40,6 +42,7 @@ pub(crate) struct Call<'a> {
     pub(crate) resource: &'a ResourceRequest,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) user: &'a UserInfo,
+    pub(crate) recording: &'a Recording,
     pub(crate) authorizer: &'a dyn Authorizer,
     pub(crate) representation: Representation,
     pub(crate) subresources: &'a BTreeMap<String, Arc<dyn CustomSubresource>>,
@@ -104,11 +107,18 @@ impl Call<'_> {
             query: &self.info.query,
             user: self.user,
             headers: self.headers,
-            body: decode::read(body).await?,
+            body: self.read(body).await?,
             options,
         };
         let answer = handler.answer(request).await?;
         Ok(answer.into_response())
+    }
+
+    /// Reads the body, and shows it to whoever records requests.
+    async fn read(&self, body: Incoming) -> Result<Bytes, ApiError> {
+        let body = decode::read(body).await?;
+        self.recording.sent(&body, self.headers);
+        Ok(body)
     }
 
     fn options(&self, kind: OptionsKind) -> Result<WriteOptions, ApiError> {
@@ -149,7 +159,7 @@ impl Call<'_> {
     }
 
     /// One object in the representation that the client asked for.
-    fn object(&self, status: StatusCode, object: bytes::Bytes) -> Result<Response<Body>, ApiError> {
+    fn object(&self, status: StatusCode, object: Bytes) -> Result<Response<Body>, ApiError> {
         self.part(status, object, Subresource::None)
     }
 
@@ -157,7 +167,7 @@ impl Call<'_> {
     fn part(
         &self,
         status: StatusCode,
-        object: bytes::Bytes,
+        object: Bytes,
         subresource: Subresource,
     ) -> Result<Response<Body>, ApiError> {
         let (representation, version) = match self.representation {

@@ -26,7 +26,7 @@ impl Call<'_> {
 
     pub(super) async fn update_scale(&self, body: Incoming) -> Result<Response<Body>, ApiError> {
         let options = SentOptions::read(OptionsKind::Update, self.info, self.headers)?;
-        let body = decode::read(body).await?;
+        let body = self.read(body).await?;
         let Decoded { value, .. } = decode::body(self.headers, &body, "Scale")?;
         decode::require_type(&value, &body, "Scale")?;
         let scale = Object::from_value(value).map_err(|e| decode::unrecognized("Scale", &e))?;

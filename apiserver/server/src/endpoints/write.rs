@@ -58,7 +58,7 @@ impl Call<'_> {
         };
         let options = SentOptions::read(kind, self.info, self.headers)?;
         let (namespace, name) = self.named()?;
-        let body = decode::read(body).await?;
+        let body = self.read(body).await?;
         if subresource == Subresource::Scale {
             return self.patch_scale(&body, kind, &options).await;
         }
@@ -146,7 +146,7 @@ impl Call<'_> {
     ) -> Result<(Object, Vec<String>), ApiError> {
         let definition = self.store.definition();
         let kind = &definition.names.kind;
-        let body = decode::read(body).await?;
+        let body = self.read(body).await?;
         let Decoded {
             mut value,
             duplicates,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::fuzz;
 use crate::{
+    audit::Policy,
     authentication::{Authenticator, PresentedCertificates, Trust, TrustStore},
     encoding::Encoding,
     endpoints::delete::sent_options,
@@ -347,6 +348,33 @@ fn delete_options() {
         if let Err(error) = sent_options(&HeaderMap::new(), bytes) {
             assert_eq!(error.code(), 400);
         }
+    });
+}
+
+/// X9: a policy is read, or refused with a sentence.
+#[test]
+fn audit_policies() {
+    let seeds = &[
+        r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","metadata":{"name":"a"},"omitStages":["Panic"],
+            "omitManagedFields":true,"rules":[{"level":"Metadata","users":["a"],"userGroups":["b"],
+            "verbs":["get"],"resources":[{"group":"g","resources":["*","a/*"],"resourceNames":["n"]}],
+            "namespaces":[""],"omitStages":["RequestReceived"],"omitManagedFields":false}]}"#,
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n  nonResourceURLs: [/a*]\n\
+         - level: Request\n",
+    ];
+    let requests = [
+        "/apis/g/v1/namespaces/n/rs/a/s",
+        "/apis/g/v1/rs",
+        "/healthz",
+    ];
+    let requests = requests.map(|path| RequestInfo::parse(&Method::GET, path, None));
+    fuzz(seeds, |bytes| match Policy::parse(bytes) {
+        Ok(policy) => {
+            for request in &requests {
+                let _ = policy.evaluate(None, request);
+            }
+        }
+        Err(error) => assert!(!error.is_empty()),
     });
 }
 

@@ -32,7 +32,7 @@ impl Authorizer for Rights {
         let allowed = self.allowed.contains(&question.as_str());
         self.asked.lock().push(question);
         let decision = if allowed {
-            Decision::Allow
+            Decision::Allow(String::new())
         } else {
             Decision::Deny(String::new())
         };

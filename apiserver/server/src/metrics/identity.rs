@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use apimachinery::{ApiError, StatusReason};
+use apimachinery::ApiError;
 use prometheus_client::{
     encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
     metrics::{
@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::exposition::{Counter, Histograms, Label};
-use crate::request::UserInfo;
+use crate::{authorization::Decision, request::UserInfo};
 
 /// Bounds of a question to kube-apiserver, in seconds.
 const REVIEW_BUCKETS: [f64; 8] = [0.25, 0.5, 0.7, 1.0, 1.5, 3.0, 5.0, 10.0];
@@ -138,10 +138,10 @@ impl IdentityMetrics {
     }
 
     /// Counts an authorization. RBAC refuses nobody, it only does not allow: upstream's `no-opinion`.
-    pub(crate) fn authorized(&self, decision: &Result<(), ApiError>, took: Duration) {
+    pub(crate) fn authorized(&self, decision: &Result<Decision, ApiError>, took: Duration) {
         let result = match decision {
-            Ok(()) => "allowed",
-            Err(error) if error.reason() == StatusReason::Forbidden => "no-opinion",
+            Ok(Decision::Allow(_)) => "allowed",
+            Ok(Decision::Deny(_)) => "no-opinion",
             Err(_) => "error",
         };
         let label = [("result", result)];
