@@ -164,7 +164,10 @@ impl ApiServer {
 
     /// Records requests from now on.
     #[must_use]
-    pub fn with_auditor(self, auditor: Option<Arc<Auditor>>) -> Self {
+    pub fn with_auditor(mut self, auditor: Option<Arc<Auditor>>) -> Self {
+        if let Some(auditor) = &auditor {
+            self.metrics.add_auditor(auditor);
+        }
         Self { auditor, ..self }
     }
 

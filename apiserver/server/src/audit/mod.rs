@@ -26,6 +26,8 @@ use tokio::time::Instant;
 
 use queue::Queue;
 
+use crate::metrics::Counter;
+
 pub(crate) use recording::{Origin, Recording};
 
 pub use log::LogOptions;
@@ -40,6 +42,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Auditor {
     policy: Policy,
     queues: Vec<Queue>,
+    events: Counter,
 }
 
 impl Auditor {
@@ -59,7 +62,22 @@ impl Auditor {
         if let Some(options) = webhook {
             queues.push(webhook::start(options).await?);
         }
-        Ok(Arc::new(Self { policy, queues }))
+        Ok(Arc::new(Self {
+            policy,
+            queues,
+            events: Counter::default(),
+        }))
+    }
+
+    /// How many events were made.
+    pub(crate) fn events(&self) -> u64 {
+        self.events.get()
+    }
+
+    /// How many events each backend lost, by its name.
+    pub(crate) fn losses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let queues = self.queues.iter();
+        queues.map(|queue| (queue.backend(), queue.lost()))
     }
 
     /// How many events were lost, because a queue was full or a backend failed.
@@ -75,6 +93,7 @@ impl Auditor {
     }
 
     fn record(&self, event: &Bytes) {
+        self.events.inc();
         for queue in &self.queues {
             queue.offer(event.clone());
         }

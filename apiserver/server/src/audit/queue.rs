@@ -2,10 +2,7 @@
 //!
 //! Mirrors `k8s.io/apiserver/plugin/pkg/audit/buffered`, whose buffer is bounded in number alone.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::{
@@ -13,6 +10,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Counter;
 
 /// What all waiting events of a backend may take together, in bytes: twenty of the largest.
 const WAITING_MAX: usize = 128 * 1024 * 1024;
@@ -57,7 +56,7 @@ pub(super) struct Receiver {
 #[derive(Debug)]
 pub(super) struct Losses {
     backend: &'static str,
-    count: AtomicU64,
+    count: Counter,
 }
 
 impl Queue {
@@ -66,7 +65,7 @@ impl Queue {
         let (sender, receiver) = mpsc::channel(length);
         let lost = Arc::new(Losses {
             backend,
-            count: AtomicU64::new(0),
+            count: Counter::default(),
         });
         let hurry = CancellationToken::new();
         let queue = Self {
@@ -97,7 +96,11 @@ impl Queue {
     }
 
     pub(super) fn lost(&self) -> u64 {
-        self.lost.count.load(Ordering::Relaxed)
+        self.lost.count.get()
+    }
+
+    pub(super) fn backend(&self) -> &'static str {
+        self.backend
     }
 
     /// Waits until everything so far is written, or gave up on; from then on nothing is tried twice.
@@ -120,8 +123,9 @@ impl Queue {
 impl Losses {
     /// Counts events, and says so ever more rarely, so that the log is not flooded.
     pub(super) fn add(&self, events: u64, why: &str) {
-        let before = self.count.fetch_add(events, Ordering::Relaxed);
+        let before = self.count.get();
         let lost = before + events;
+        self.count.add(events);
         if before == 0 || before.ilog2() != lost.ilog2() {
             let backend = self.backend;
             tracing::error!(backend, lost, why, "audit events are lost");

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     Resource,
+    metrics::Counter,
     request::{RequestInfo, UserInfo},
     serving::{Server, Surroundings},
     standalone::Standalone,
@@ -68,6 +69,7 @@ impl Fixture {
         let auditor = Arc::new(Auditor {
             policy: Policy::parse(policy.to_string().as_bytes()).unwrap(),
             queues: vec![queue],
+            events: Counter::default(),
         });
         let standalone = Standalone::mint().unwrap();
         let surroundings = Surroundings::standalone(&standalone).unwrap();
@@ -444,6 +446,8 @@ async fn a_full_queue_does_not_hold_up_requests() {
         assert_eq!(timeout(WITHIN, answer).await.unwrap().0, 200);
     }
     assert_eq!(f.auditor.lost(), 99);
+    let lost: Vec<_> = f.auditor.losses().collect();
+    assert_eq!((f.auditor.events(), lost), (100, vec![("test", 99)]));
 }
 
 /// X9: who acts as somebody else stays the user of the event.
@@ -453,6 +457,7 @@ fn an_impersonated_user_stands_beside_the_real_one() {
     let auditor = Arc::new(Auditor {
         policy: Policy::parse(everything("Metadata").to_string().as_bytes()).unwrap(),
         queues: vec![queue],
+        events: Counter::default(),
     });
     let user = |name: &str| UserInfo {
         name: name.to_owned(),

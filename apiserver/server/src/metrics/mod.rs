@@ -7,6 +7,7 @@
 //! `docs/metrics.md` lists them all. It deliberately does not have upstream's metrics of parts that are not
 //! here (etcd, flow control, admission plugins, the Go runtime).
 
+mod audit;
 mod cache;
 #[cfg(test)]
 mod delegated_tests;
@@ -25,6 +26,7 @@ use apimachinery::{ApiError, GroupResource, ResourceDefinition};
 use http::{Response, StatusCode};
 use prometheus_client::registry::Registry;
 
+use audit::AuditCollector;
 use cache::CacheCollector;
 use exposition::CONTENT_TYPE;
 use identity::IdentityMetrics;
@@ -33,6 +35,7 @@ use process::ProcessCollector;
 use requests::RequestMetrics;
 
 use crate::{
+    audit::Auditor,
     authentication::Authenticator,
     authorization::Authorizer,
     cacher::Cacher,
@@ -93,6 +96,12 @@ impl Metrics {
         if let Some(reviews) = authorizer.reviews() {
             reviews.register_authorization(&mut self.registry);
         }
+    }
+
+    /// Adds what an auditor counts.
+    pub(crate) fn add_auditor(&mut self, auditor: &Arc<Auditor>) {
+        let collector = AuditCollector(Arc::clone(auditor));
+        self.registry.register_collector(Box::new(collector));
     }
 
     /// Adds what the watch caches count.

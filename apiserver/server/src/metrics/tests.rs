@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     admission::AnyNamespace,
+    audit::{Auditor, LogOptions, Policy},
     authentication::{PresentedCertificates, TokenReviewer, Trust, TrustStore},
     authorization::SubjectAccessReviewer,
     registry::{SchemaOnly, Store},
@@ -31,6 +32,8 @@ const THINGS: &str = "/apis/test.io/v1/namespaces/n/things";
 /// `authenticatorfactory` and `authorizerfactory`, and stats.go of `authentication/token/cache`, of
 /// `k8s.io/apiserver` 0.36.3, and from Go's collector of a process.
 const UPSTREAM: &str = "\
+apiserver_audit_error_total|counter|plugin|
+apiserver_audit_event_total|counter||
 apiserver_current_inflight_requests|gauge|request_kind|
 apiserver_delegated_authn_request_duration_seconds|histogram|code|0.25 0.5 0.7 1 1.5 3 5 10
 apiserver_delegated_authn_request_total|counter|code|
@@ -120,6 +123,18 @@ async fn after_everything() -> Metrics {
     let info = RequestInfo::parse(&Method::GET, THINGS, None);
     let decision = authorizer.decide(&nobody, &info).await;
     metrics.identity.authorized(&decision, Duration::ZERO);
+
+    let policy =
+        br#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "None"}]}"#;
+    let policy = Policy::parse(policy).unwrap();
+    let output = LogOptions {
+        path: "-".into(),
+        max_size_mebibytes: 0,
+        max_backups: 0,
+        max_age_days: 0,
+    };
+    let auditor = Auditor::start(policy, Some(output), None).await.unwrap();
+    metrics.add_auditor(&auditor);
 
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
     let shutdown = CancellationToken::new();
