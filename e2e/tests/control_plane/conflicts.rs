@@ -16,11 +16,11 @@ use super::{
 
 /// Waits for a conflict with that reason, and that nothing was written for it.
 async fn assert_refused(fixture: &Fixture, reason: &str, mentioned: &str) -> Result<()> {
-    let conflict = fixture.wait_condition(("Conflict", "True"), LATER).await?;
-    assert_eq!(conflict.reason, reason, "{conflict:?}");
+    let conflict = fixture.wait_reason(("Conflict", reason), LATER).await?;
+    assert_eq!(conflict.status, "True", "{conflict:?}");
     assert!(conflict.message.contains(mentioned), "{conflict:?}");
-    let ready = fixture.wait_condition(("Ready", "False"), SOON).await?;
-    assert_eq!(ready.reason, reason, "{ready:?}");
+    let ready = fixture.wait_reason(("Ready", reason), SOON).await?;
+    assert_eq!(ready.status, "False", "{ready:?}");
     assert_eq!(
         fixture.owned().await?,
         Vec::<String>::new(),
@@ -121,8 +121,8 @@ async fn a_definition_that_comes_later_is_a_conflict() -> Result<()> {
     let fixture = Fixture::create(&cluster, "predefined").await?;
     fixture.wait_children().await?;
     cluster.apply(&definition(&fixture.group)).await?;
-    let conflict = fixture.wait_condition(("Conflict", "True"), SOON).await?;
-    assert_eq!(conflict.reason, "CRDExists");
+    let conflict = fixture.wait_reason(("Conflict", "CRDExists"), SOON).await?;
+    assert_eq!(conflict.status, "True");
     let registry: Api<APIService> = Api::all(fixture.client.clone());
     let automatic = cluster.wait_for("the definition's APIService", SOON, async || {
         registry

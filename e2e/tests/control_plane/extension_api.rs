@@ -112,11 +112,35 @@ impl Fixture {
         (type_, status): (&str, &str),
         timeout: Duration,
     ) -> Result<Condition> {
-        let description = format!("{type_}={status} of {}", self.name);
+        let is_so = |condition: &mut Condition| condition.status == status;
+        self.wait_until(type_, &format!("be {status}"), timeout, is_so)
+            .await
+    }
+
+    /// Waits until a condition has a reason; gives the condition. What was seen first of several
+    /// things that happen at once is another reason for a moment.
+    pub(crate) async fn wait_reason(
+        &self,
+        (type_, reason): (&str, &str),
+        timeout: Duration,
+    ) -> Result<Condition> {
+        let is_so = |condition: &mut Condition| condition.reason == reason;
+        self.wait_until(type_, &format!("have {reason}"), timeout, is_so)
+            .await
+    }
+
+    async fn wait_until(
+        &self,
+        type_: &str,
+        what: &str,
+        timeout: Duration,
+        is_so: impl Fn(&mut Condition) -> bool,
+    ) -> Result<Condition> {
+        let description = format!("{type_} of {} to {what}", self.name);
         let mut last = None;
         let found = self.cluster.wait_for(&description, timeout, async || {
             last = self.condition(type_).await;
-            last.take_if(|condition| condition.status == status)
+            last.take_if(&is_so)
         });
         let found = found.await;
         found.with_context(|| format!("the condition was last {last:?}"))
