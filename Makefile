@@ -48,7 +48,8 @@ fuzz: ## Every parser of untrusted bytes for FUZZ_SECONDS each, a minute if not 
 
 .PHONY: bench
 bench: ## What the server costs, beside the bars that it has to meet; a few minutes.
-	cargo bench --locked --package apimachinery --package apiserver --bench apply --bench bars
+	cargo bench --locked --package apimachinery --package apiserver --package extension-apiserver \
+		--bench apply --bench bars --bench watches
 
 .PHONY: generate
 generate: ## Write the generated files anew.

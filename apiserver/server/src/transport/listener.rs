@@ -186,7 +186,8 @@ async fn serve_connection<H, F>(
         if request.version() == Version::HTTP_2 && rand::random_bool(goaway_chance) {
             connection.ending.cancel();
         }
-        let answer = handler(Arc::clone(&connection), request);
+        // On the heap, because a watch would keep its room as long as it streams.
+        let answer = Box::pin(handler(Arc::clone(&connection), request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let builder = http_builder();
