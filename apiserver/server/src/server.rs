@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use apimachinery::{ApiError, ResourceDefinition, StatusReason};
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -245,7 +245,8 @@ impl ApiServer {
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::default();
         }
-        if !caller.user().is_known() && turns_away(response.status()) {
+        let is_http2 = parts.version == Version::HTTP_2;
+        if is_http2 && !caller.user().is_known() && turns_away(response.status()) {
             connection.ending.cancel();
         }
         AccessLog {
@@ -421,8 +422,8 @@ fn check_subresources(
     }
 }
 
-/// Whether somebody unknown loses the connection with this answer. Else one connection of HTTP/2 is
-/// enough to make refusals without end (CVE-2023-44487); upstream closes it in the same cases.
+/// Whether somebody unknown loses a connection of HTTP/2 with this answer. Else one is enough to make
+/// refusals without end (CVE-2023-44487); upstream closes it in the same cases.
 fn turns_away(code: StatusCode) -> bool {
     matches!(
         code,

@@ -7,6 +7,8 @@ use std::{cmp::Ordering, collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Map, Number, Value};
 
+use crate::go_format::quote;
+
 /// The order of values: numbers, strings, booleans, lists, maps, null.
 pub(crate) fn compare(lhs: &Value, rhs: &Value) -> Ordering {
     match (lhs, rhs) {
@@ -57,32 +59,6 @@ pub(crate) fn display(value: &Value) -> String {
     }
 }
 
-/// A string in quotes, as Go's `%q` writes it.
-pub(crate) fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if c.is_ascii_control() => push_escape(&mut out, "\\x", 2, c),
-            c if c.is_control() || (c.is_whitespace() && c != ' ') => {
-                push_escape(&mut out, "\\u", 4, c);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 /// JSON in the form that stands inside a serialised path and in the last-applied annotation.
 pub(crate) fn push_json(out: &mut String, value: &Value) {
     match value {
@@ -131,9 +107,9 @@ pub(super) fn push_json_string(out: &mut String, text: &str, markup: EscapeMarku
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c < ' ' => push_escape(out, "\\u", 4, c),
+            c if c < ' ' => push_escape(out, c),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if markup == EscapeMarkup::Yes => {
-                push_escape(out, "\\u", 4, c);
+                push_escape(out, c);
             }
             c => out.push(c),
         }
@@ -141,9 +117,8 @@ pub(super) fn push_json_string(out: &mut String, text: &str, markup: EscapeMarku
     out.push('"');
 }
 
-fn push_escape(out: &mut String, prefix: &str, width: usize, c: char) {
-    out.push_str(prefix);
-    write!(out, "{:0width$x}", u32::from(c)).expect("a string takes every write");
+fn push_escape(out: &mut String, c: char) {
+    write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes every write");
 }
 
 /// A float has no point when it is whole, and an exponent of two digits when it is huge or tiny.
@@ -245,10 +220,5 @@ mod tests {
         let mut out = String::new();
         push_json(&mut out, &value);
         assert!(out.starts_with(start), "{out}");
-    }
-
-    #[test]
-    fn quotes_escape_what_cannot_be_printed() {
-        assert_eq!(quote("a\"\\\n\u{1}\u{85}é"), r#""a\"\\\n\x01\u0085é""#);
     }
 }

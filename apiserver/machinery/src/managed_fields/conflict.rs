@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::encoding::{ManagerId, Operation};
 use crate::{
-    fieldpath::{PathElement, Set, path_string, value::quote},
+    fieldpath::{PathElement, Set, path_string},
+    go_format::quote,
     status::ApiError,
 };
 

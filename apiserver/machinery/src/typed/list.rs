@@ -5,9 +5,9 @@ use std::{cmp::Ordering, sync::Arc};
 use serde_json::Value;
 
 use super::schema::{List, ListRelationship};
-use crate::fieldpath::{
-    PathElement,
-    value::{compare, quote},
+use crate::{
+    fieldpath::{PathElement, value::compare},
+    go_format::quote,
 };
 
 impl List {
