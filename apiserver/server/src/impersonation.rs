@@ -22,6 +22,12 @@ const EXTRA_PREFIX: &str = "impersonate-extra-";
 const VALUES_MAX: usize = 100;
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
+/// Whether a request asks for it at all.
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys();
+    names.any(|name| name.as_str().starts_with(PREFIX))
+}
+
 /// Whom a user asks to be, if they ask and may. The headers are removed in every case.
 ///
 /// # Errors
@@ -31,9 +37,6 @@ pub(crate) async fn impersonate(
     user: &UserInfo,
     authorizer: &dyn Authorizer,
 ) -> Result<Option<UserInfo>, ApiError> {
-    if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
-        return Ok(None);
-    }
     let asked = Asked::take(headers)?;
     let Some(name) = asked.user.clone() else {
         return Ok(None);

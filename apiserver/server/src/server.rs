@@ -22,7 +22,7 @@ use crate::{
     encoding::Encoding,
     endpoints::Call,
     health::Health,
-    impersonation::impersonate,
+    impersonation,
     limits::Limits,
     metrics::{Counter, Metrics, Monitored},
     negotiation::{self, Representation},
@@ -282,8 +282,10 @@ impl ApiServer {
         recording.begin(user.as_ref().ok(), info, &headers);
         caller.authenticated = user?;
         let user = &caller.authenticated;
-        let impersonated = impersonate(&mut headers, user, &*self.authorizer);
-        caller.impersonated = Box::pin(impersonated).await?;
+        if impersonation::is_asked_for(&headers) {
+            let asked = impersonation::impersonate(&mut headers, user, &*self.authorizer);
+            caller.impersonated = Box::pin(asked).await?;
+        }
         if let Some(user) = &caller.impersonated {
             recording.impersonates(user);
         }

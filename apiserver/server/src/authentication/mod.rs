@@ -30,7 +30,6 @@ pub use trust::{FrontProxyTrust, Trust, TrustStore};
 pub struct Authenticator {
     trust: Arc<TrustStore>,
     tokens: Option<TokenReviewer>,
-    allows_anonymous: bool,
 }
 
 /// What one way of authentication found.
@@ -47,18 +46,7 @@ enum Outcome {
 impl Authenticator {
     /// An authenticator over the trusted authorities; without a reviewer every token is wrong.
     pub fn new(trust: Arc<TrustStore>, tokens: Option<TokenReviewer>) -> Self {
-        Self {
-            trust,
-            tokens,
-            allows_anonymous: true,
-        }
-    }
-
-    /// Refuses whoever shows no credential, with 401. Kubelet's probes show none.
-    #[must_use]
-    pub fn without_anonymous(mut self) -> Self {
-        self.allows_anonymous = false;
-        self
+        Self { trust, tokens }
     }
 
     /// The trust that certificates are checked against.
@@ -104,7 +92,7 @@ impl Authenticator {
                 Outcome::Absent => {}
             }
         }
-        if rejections.is_empty() && self.allows_anonymous {
+        if rejections.is_empty() {
             Ok(UserInfo::anonymous())
         } else {
             Err(ApiError::unauthorized().with_internal(rejections.join("; ")))

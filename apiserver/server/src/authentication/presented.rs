@@ -1,6 +1,6 @@
 //! The certificates that a client showed in the handshake, and whose they are.
 //!
-//! Checking a chain costs a few hundred microseconds, so what was found counts for the requests of a
+//! Checking a chain costs many times what the rest of a request's identity does, so what was found counts for the requests of a
 //! connection until the trust is another one, and for ten seconds at most: a certificate that
 //! expires meanwhile is worth nothing soon after.
 

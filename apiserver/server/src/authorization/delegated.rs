@@ -81,6 +81,9 @@ impl Authorizer for SubjectAccessReviewer {
         async move {
             let spec = review_spec(user, request);
             let question = serde_json::to_string(&spec).map_err(ApiError::internal)?;
+            if let Some(decision) = self.cache.get(&question).await {
+                return Ok(decision);
+            }
             let answer = if question.len() < CACHED_QUESTION_MAX_LENGTH {
                 let asked = Box::pin(self.ask(spec));
                 let answer = self.cache.try_get_with(question, asked).await;
