@@ -44,6 +44,12 @@ impl Set {
             .map(|(element, child)| (element, child))
     }
 
+    /// The sets below an element, to add to.
+    pub(crate) fn children_mut(&mut self) -> impl Iterator<Item = (&PathElement, &mut Self)> {
+        let children = self.children.iter_mut();
+        children.map(|(element, child)| (&*element, child))
+    }
+
     /// Adds a path; the empty one is ignored.
     pub fn insert(&mut self, path: &[PathElement]) {
         match path {

@@ -19,14 +19,14 @@ pub(super) fn prune<'a>(
     owned: impl Iterator<Item = &'a Set>,
     last: &Set,
 ) -> Result<JsonObject, TypeErrors> {
-    let named = |set: &Set| object_type.ensure_named_fields_are_members(set);
-    let fields_of = |object: &JsonObject| object_type.to_field_set(object).map(|set| named(&set));
-    let last = named(last);
+    let named = |set: Set| object_type.ensure_named_fields_are_members(set);
+    let fields_of = |object: &JsonObject| object_type.to_field_set(object).map(named);
+    let last = named(last.clone());
     // What goes with the last set, but for what anybody owns and what stands in the way to it.
     let fields = fields_of(&merged)?;
     let mut removed = fields.clone();
     for set in owned {
-        removed.subtract(&named(set));
+        removed.subtract(&named(set.clone()));
     }
     removed.subtract(&fields_of(&object_type.without_items(&merged, &last))?);
     if removed.is_empty() {
@@ -55,13 +55,13 @@ mod tests {
         owned: &[Set],
         last: &Set,
     ) -> JsonObject {
-        let named = |set: &Set| object_type.ensure_named_fields_are_members(set);
-        let fields_of = |object: &JsonObject| named(&object_type.to_field_set(object).unwrap());
-        let last = named(last);
+        let named = |set: Set| object_type.ensure_named_fields_are_members(set);
+        let fields_of = |object: &JsonObject| named(object_type.to_field_set(object).unwrap());
+        let last = named(last.clone());
         let merged_set = fields_of(&merged);
         let pruned = object_type.remove_items(merged.clone(), &last);
         let owned = owned.iter().fold(Set::default(), |all, set| all.union(set));
-        let kept = fields_of(&pruned).union(&named(&owned));
+        let kept = fields_of(&pruned).union(&named(owned));
         let pruned = object_type.remove_items(merged.clone(), &merged_set.difference(&kept));
         let gone = merged_set.difference(&fields_of(&pruned));
         object_type.remove_items(merged, &gone.intersection(&last))

@@ -22,8 +22,9 @@ impl ObjectType {
     }
 
     /// The set with the paths of all named fields that it has something below.
-    pub(crate) fn ensure_named_fields_are_members(&self, set: &Set) -> Set {
-        ensure_named(set, self.atom())
+    pub(crate) fn ensure_named_fields_are_members(&self, mut set: Set) -> Set {
+        ensure_named(&mut set, self.atom());
+        set
     }
 }
 
@@ -112,27 +113,24 @@ fn visit_list(value: &Value, list: &List, at: &Trail<'_>, errors: &mut TypeError
     set
 }
 
-fn ensure_named(set: &Set, atom: &Atom) -> Set {
-    let mut out = Set::default();
-    for member in set.members() {
-        out.insert_member(member.clone());
-    }
-    for (element, child) in set.children() {
+fn ensure_named(set: &mut Set, atom: &Atom) {
+    let mut named = Vec::new();
+    for (element, child) in set.children_mut() {
         let child_type = match (element, &atom.map, &atom.list) {
             (PathElement::Field(name), Some(map), _) => {
                 if map.fields.contains_key(&**name) {
-                    out.insert_member(element.clone());
+                    named.push(element.clone());
                 }
                 Some(map.type_of(name))
             }
             (PathElement::Key(_), _, Some(list)) => Some(&list.element),
             _ => None,
         };
-        let child = child_type.map_or_else(
-            || child.clone(),
-            |type_ref| ensure_named(child, type_ref.resolve()),
-        );
-        out.insert_child(element.clone(), child);
+        if let Some(child_type) = child_type {
+            ensure_named(child, child_type.resolve());
+        }
     }
-    out
+    for element in named {
+        set.insert_member(element);
+    }
 }
