@@ -24,11 +24,11 @@ pub(super) fn prune<'a>(
     let last = named(last.clone());
     // What goes with the last set, but for what anybody owns and what stands in the way to it.
     let fields = fields_of(&merged)?;
-    let mut removed = fields.clone();
+    let kept = fields_of(&object_type.without_items(&merged, &last))?;
+    let mut removed = fields.difference(&kept);
     for set in owned {
         removed.subtract(&named(set.clone()));
     }
-    removed.subtract(&fields_of(&object_type.without_items(&merged, &last))?);
     if removed.is_empty() {
         return Ok(merged);
     }
