@@ -162,8 +162,8 @@ impl Updater<'_> {
         if last.is_empty() || !given_up {
             return Ok(merged);
         }
-        let owned = managers.values().map(|fields| &fields.set);
-        prune(self.object_type, merged, owned, last)
+        let owned: Vec<&Set> = managers.values().map(|fields| &fields.set).collect();
+        prune(self.object_type, merged, &owned, last)
     }
 }
 

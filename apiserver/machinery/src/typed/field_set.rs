@@ -116,19 +116,10 @@ fn visit_list(value: &Value, list: &List, at: &Trail<'_>, errors: &mut TypeError
 fn ensure_named(set: &mut Set, atom: &Atom) {
     let mut named = Vec::new();
     for (element, child) in set.children_mut() {
-        let child_type = match (element, &atom.map, &atom.list) {
-            (PathElement::Field(name), Some(map), _) => {
-                if map.fields.contains_key(&**name) {
-                    named.push(element.clone());
-                }
-                Some(map.type_of(name))
-            }
-            (PathElement::Key(_), _, Some(list)) => Some(&list.element),
-            _ => None,
-        };
-        if let Some(child_type) = child_type {
-            ensure_named(child, child_type.resolve());
+        if atom.names(element) {
+            named.push(element.clone());
         }
+        ensure_named(child, atom.below(element));
     }
     for element in named {
         set.insert_member(element);

@@ -16,15 +16,6 @@ impl ObjectType {
         remove_members(&mut object, items, self.map());
         object
     }
-
-    /// The same as a copy of what is left, which is little.
-    pub(crate) fn without_items(
-        &self,
-        object: &JsonMap<String, Value>,
-        items: &Set,
-    ) -> JsonMap<String, Value> {
-        members_without(object, items, self.map())
-    }
 }
 
 fn remove_items(value: Value, items: &Set, type_ref: &TypeRef) -> Value {
@@ -90,62 +81,4 @@ fn remove_from_list(value: Value, items: &Set, list: &List) -> Value {
     } else {
         Value::Array(members)
     }
-}
-
-fn without(value: &Value, items: &Set, type_ref: &TypeRef) -> Value {
-    if type_ref.is_ignored() {
-        return value.clone();
-    }
-    match (Shape::of(type_ref.resolve(), Some(value)).handle(), value) {
-        (Handle::Map(map), Value::Object(members)) if !map.atomic => {
-            let left = members_without(members, items, map);
-            if left.is_empty() {
-                Value::Null
-            } else {
-                Value::Object(left)
-            }
-        }
-        (Handle::List(list), Value::Array(members)) if !list.is_atomic() => {
-            let left = list_without(members, items, list);
-            if left.is_empty() {
-                Value::Null
-            } else {
-                Value::Array(left)
-            }
-        }
-        (Handle::Scalar(_), value) => value.clone(),
-        _ => Value::Null,
-    }
-}
-
-fn members_without(
-    members: &JsonMap<String, Value>,
-    items: &Set,
-    map: &Map,
-) -> JsonMap<String, Value> {
-    let left = members.iter().filter(|(name, _)| !items.has_field(name));
-    left.map(|(name, member)| {
-        let left = match items.with_field_prefix(name) {
-            Some(below) => without(member, below, map.type_of(name)),
-            None => member.clone(),
-        };
-        (name.clone(), left)
-    })
-    .collect()
-}
-
-fn list_without(members: &[Value], items: &Set, list: &List) -> Vec<Value> {
-    let left = members.iter().filter_map(|item| {
-        let Ok(element) = list.element_of(item) else {
-            return Some(item.clone());
-        };
-        if items.has_member(&element) {
-            return None;
-        }
-        Some(match items.with_prefix(&element) {
-            Some(below) => without(item, below, &list.element),
-            None => item.clone(),
-        })
-    });
-    left.collect()
 }

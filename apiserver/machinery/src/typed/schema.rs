@@ -8,6 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::object_meta;
+use crate::fieldpath::PathElement;
 use crate::schema::{ListType, MapType, Node, Schema, ValueType};
 
 /// What a value may be: any of these.
@@ -130,6 +131,25 @@ impl ObjectType {
 
     pub(super) fn map(&self) -> &Map {
         self.0.map.as_ref().expect("the type of an object is a map")
+    }
+}
+
+impl Atom {
+    /// Whether the element is a field that the schema names.
+    pub(super) fn names(&self, element: &PathElement) -> bool {
+        match (element, &self.map) {
+            (PathElement::Field(name), Some(map)) => map.fields.contains_key(&**name),
+            _ => false,
+        }
+    }
+
+    /// What may be below a member or an item.
+    pub(super) fn below(&self, element: &PathElement) -> &Self {
+        match (element, &self.map, &self.list) {
+            (PathElement::Field(name), Some(map), _) => map.type_of(name).resolve(),
+            (PathElement::Key(_), _, Some(list)) => list.element.resolve(),
+            _ => &NOTHING,
+        }
     }
 }
 
