@@ -14,6 +14,8 @@ exec > >(tee "$LOG") 2>&1
 # The errors of tests say what happened; where they were made is noise.
 export RUST_LIB_BACKTRACE=0
 
+TRACES=apiserver/otlp,extension-apiserver/otlp
+
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --quiet --workspace --no-deps --document-private-items
 }
@@ -35,10 +37,12 @@ step 'install what is missing' prerequisites
 step 'formatting' cargo fmt --all --check
 step 'every line of the contract has a test' bash hack/contract.sh
 step 'clippy' cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+step 'clippy with traces' cargo clippy --locked --quiet -p apiserver -p extension-apiserver --features "$TRACES" --all-targets -- -D warnings
 step 'documentation' documentation
 step 'generated files' cargo run --locked --quiet -p crds --bin crdgen -- --check
 step 'licences' cargo test --locked --quiet -p e2e --test licences
 step 'unit tests and tests on sockets' cargo test --locked --workspace
+step 'tests with traces' cargo test --locked -p apiserver -p extension-apiserver --features "$TRACES" --test identity --bins
 step 'programs of the test clusters' e2e programs --build --with upstream --with clients
 step 'static programs' static_programs
 step 'chart' chart

@@ -51,6 +51,8 @@ mod namespaces;
 mod operator;
 #[path = "control_plane/policies.rs"]
 mod policies;
+#[path = "control_plane/priorities.rs"]
+mod priorities;
 #[path = "support/program.rs"]
 mod program;
 #[path = "control_plane/quota.rs"]

@@ -71,6 +71,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "SHUTDOWN_DELAY_DURATION", default_value = "0s", value_parser = duration)]
     pub(crate) shutdown_delay_duration: Duration,
 
+    /// Which requests are traced, and the collector that gets their spans over OTLP, in a file as
+    /// kube-apiserver reads it. Without it there are no traces.
+    #[cfg(feature = "otlp")]
+    #[arg(long, env = "TRACING_CONFIG_FILE", value_name = "FILE")]
+    pub(crate) tracing_config_file: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) audit: AuditFlags,
 }

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use apimachinery::Object;
+#[cfg(feature = "otlp")]
+use apiserver::traces::{Traces, TracingConfiguration};
 use apiserver::{
     ApiServer,
     serving::{Server, Surroundings, cluster_client},
@@ -45,6 +47,10 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     };
     let address = SocketAddr::new(address, flags.secure_port);
     let surroundings = surroundings.with_auditor(auditor);
+    #[cfg(feature = "otlp")]
+    let traces = traces(flags.tracing_config_file.as_deref())?;
+    #[cfg(feature = "otlp")]
+    let surroundings = surroundings.with_traces(traces.clone());
     let server = Server::bind(address, resources, &storage, surroundings)
         .await
         .map_err(|e| anyhow!(e))?;
@@ -54,11 +60,29 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     if let Some(standalone) = standalone {
         announce(&standalone, server.address(), &flags.standalone_kubeconfig)?;
     }
-    server
+    let end = server
         .with_goaway_chance(flags.goaway_chance)
         .run(flags.shutdown_delay_duration)
-        .await
-        .map_err(|e| anyhow!(e))
+        .await;
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    end.map_err(|e| anyhow!(e))
+}
+
+#[cfg(feature = "otlp")]
+fn traces(path: Option<&Path>) -> anyhow::Result<Option<Arc<Traces>>> {
+    let Some(path) = path else { return Ok(None) };
+    let start = || {
+        let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+        Traces::start(
+            &TracingConfiguration::parse(&bytes)?,
+            env!("CARGO_PKG_NAME"),
+        )
+    };
+    let traces = start().map_err(|e| anyhow!("--tracing-config-file {}: {e}", path.display()))?;
+    Ok(Some(Arc::new(traces)))
 }
 
 async fn in_cluster(flags: &Flags) -> anyhow::Result<Surroundings> {

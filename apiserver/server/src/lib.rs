@@ -16,6 +16,7 @@
 //! | [`admission`] | asks whether a namespace takes objects |
 //! | [`cacher`] | reads and watches from memory |
 //! | `encoding` | writes the answer as it is wanted |
+//! | `traces` | tells a collector how long each step took; only with the feature `otlp` |
 //!
 //! Discovery, OpenAPI and health are answered from memory before anything that can block.
 //! [`ApiServer::handle`] is that way as code. [`serving`] makes a program of it; the example `wardle`
@@ -31,6 +32,7 @@ mod discovery;
 mod document;
 mod encoding;
 mod endpoints;
+mod fields;
 #[cfg(test)]
 mod fuzz;
 mod health;
@@ -49,6 +51,8 @@ pub mod standalone;
 pub mod subresource;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "otlp")]
+pub mod traces;
 pub mod transport;
 
 pub use health::Health;

@@ -12,6 +12,8 @@ use storage::Storage;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "otlp")]
+use crate::traces::{self, Traced, Traces};
 use crate::{
     access_log::AccessLog,
     admission::Admission,
@@ -86,6 +88,8 @@ pub struct ApiServer {
     authenticator: Authenticator,
     authorizer: Box<dyn Authorizer>,
     auditor: Option<Arc<Auditor>>,
+    #[cfg(feature = "otlp")]
+    traces: Option<Arc<Traces>>,
     shutdown: CancellationToken,
 }
 
@@ -158,6 +162,8 @@ impl ApiServer {
             authenticator,
             authorizer,
             auditor: None,
+            #[cfg(feature = "otlp")]
+            traces: None,
             shutdown,
         })
     }
@@ -169,6 +175,13 @@ impl ApiServer {
             self.metrics.add_auditor(auditor);
         }
         Self { auditor, ..self }
+    }
+
+    /// Traces requests from now on.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
     }
 
     /// A resource by group, version and plural.
@@ -217,7 +230,27 @@ impl ApiServer {
             monitored: &monitored,
             recording: &recording,
         };
-        let answer = self.answer(request, parts.headers, body, &mut caller);
+        let mut headers = parts.headers;
+        let answer = async {
+            self.identify(request, &mut headers, &mut caller).await?;
+            #[cfg(feature = "otlp")]
+            let span = self.traces.as_ref().map(|traces| {
+                traces.begin(&Traced {
+                    method: &parts.method,
+                    uri: &parts.uri,
+                    headers: &headers,
+                    info: &info,
+                    user: &caller.authenticated,
+                    peer: connection.peer,
+                    audit_id: &audit_id,
+                    received,
+                })
+            });
+            let answer = self.answer(request, headers, body, &mut caller);
+            #[cfg(feature = "otlp")]
+            let answer = traces::follow(span, Box::pin(answer));
+            answer.await
+        };
         let answer = AssertUnwindSafe(self.in_time(request, answer))
             .catch_unwind()
             .await;
@@ -259,6 +292,31 @@ impl ApiServer {
         response
     }
 
+    /// Finds out who asks.
+    async fn identify(
+        &self,
+        request: Received<'_>,
+        headers: &mut HeaderMap,
+        caller: &mut Caller,
+    ) -> Result<(), ApiError> {
+        let Received {
+            connection,
+            info,
+            recording,
+            ..
+        } = request;
+        let begun = Instant::now();
+        let user = self
+            .authenticator
+            .authenticate(headers, &connection.certificates)
+            .await;
+        let identity = &self.metrics.identity;
+        identity.authenticated(&user, begun.elapsed());
+        recording.begin(user.as_ref().ok(), info, headers);
+        caller.authenticated = user?;
+        Ok(())
+    }
+
     async fn answer(
         &self,
         request: Received<'_>,
@@ -267,20 +325,11 @@ impl ApiServer {
         caller: &mut Caller,
     ) -> Result<Response<Body>, ApiError> {
         let Received {
-            connection,
             info,
             monitored,
             recording,
+            ..
         } = request;
-        let identity = &self.metrics.identity;
-        let begun = Instant::now();
-        let user = self
-            .authenticator
-            .authenticate(&mut headers, &connection.certificates)
-            .await;
-        identity.authenticated(&user, begun.elapsed());
-        recording.begin(user.as_ref().ok(), info, &headers);
-        caller.authenticated = user?;
         let user = &caller.authenticated;
         if impersonation::is_asked_for(&headers) {
             let asked = impersonation::impersonate(&mut headers, user, &*self.authorizer);
@@ -293,7 +342,11 @@ impl ApiServer {
         let place = self.limits.enter(user, info);
         let place = place.inspect_err(|error| monitored.terminated(error.code()))?;
         let begun = Instant::now();
-        let decision = decide(&*self.authorizer, user, info).await;
+        let decision = decide(&*self.authorizer, user, info);
+        #[cfg(feature = "otlp")]
+        let decision = traces::step("Authorize", decision);
+        let decision = decision.await;
+        let identity = &self.metrics.identity;
         identity.authorized(&decision, begun.elapsed());
         recording.decided(&decision);
         permit(decision?, user, info)?;
@@ -326,7 +379,10 @@ impl ApiServer {
             subresources,
             shutdown: &self.shutdown,
         };
-        call.answer(body, place).await
+        let answer = call.answer(body, place);
+        #[cfg(feature = "otlp")]
+        let answer = traces::step("Handle", Box::pin(answer));
+        answer.await
     }
 
     /// Paths that are no resources; all are answered from memory.

@@ -17,6 +17,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "otlp")]
+use crate::traces::Traces;
 use crate::{
     ApiServer, Health, Resource,
     admission::{Admission, AnyNamespace, ClusterAdmission},
@@ -38,6 +40,8 @@ pub struct Surroundings {
     authorizer: Box<dyn Authorizer>,
     admission: Arc<dyn Admission>,
     auditor: Option<Arc<Auditor>>,
+    #[cfg(feature = "otlp")]
+    traces: Option<Arc<Traces>>,
     certificate_source: Option<CertificateSource>,
     health: Health,
 }
@@ -115,6 +119,8 @@ impl Surroundings {
             authorizer: Box::new(SubjectAccessReviewer::new(client)),
             admission,
             auditor: None,
+            #[cfg(feature = "otlp")]
+            traces: None,
             certificate_source: Some(source),
             health,
         })
@@ -133,6 +139,8 @@ impl Surroundings {
             authorizer: Box::new(MastersOnly),
             admission: Arc::new(AnyNamespace),
             auditor: None,
+            #[cfg(feature = "otlp")]
+            traces: None,
             certificate_source: None,
             health: Health::default(),
         })
@@ -142,6 +150,14 @@ impl Surroundings {
     #[must_use]
     pub fn with_auditor(self, auditor: Option<Arc<Auditor>>) -> Self {
         Self { auditor, ..self }
+    }
+
+    /// Requests are traced, if there are traces. Whoever gives them stops them once the server has
+    /// [run](Server::run).
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
     }
 }
 
@@ -166,6 +182,8 @@ impl Server {
             authorizer,
             admission,
             auditor,
+            #[cfg(feature = "otlp")]
+            traces,
             certificate_source,
             mut health,
         } = surroundings;
@@ -188,6 +206,8 @@ impl Server {
             shutdown.clone(),
         )?
         .with_auditor(auditor.clone());
+        #[cfg(feature = "otlp")]
+        let api = api.with_traces(traces);
         let tls = Arc::new(tls);
         let cannot_listen = |e| format!("cannot listen on {address}: {e}: choose another port");
         let listener = Listener::bind(address, Arc::clone(&tls), api.handshake_errors().clone())

@@ -12,6 +12,8 @@ use percent_encoding::percent_decode_str;
 use apimachinery::{list_options::is_true, selector::FieldSelector};
 
 pub(crate) use user::Caller;
+#[cfg(feature = "otlp")]
+pub(crate) use user::SYSTEM_MASTERS;
 pub use user::UserInfo;
 
 /// Longest path that is parsed, in bytes; group, version, names and namespace fit many times.

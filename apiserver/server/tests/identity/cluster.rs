@@ -34,6 +34,8 @@ pub(crate) struct Cluster {
     pub(crate) failures: Mutex<Vec<Failure>>,
     /// Every review's `spec`, in the order of arrival.
     asked: Mutex<Vec<Value>>,
+    /// Every review's header that says which trace it belongs to.
+    traceparents: Mutex<Vec<String>>,
     written: AtomicUsize,
 }
 
@@ -45,6 +47,7 @@ impl Cluster {
             allowed: Mutex::new(vec!["jane"]),
             failures: Mutex::default(),
             asked: Mutex::default(),
+            traceparents: Mutex::default(),
             written: AtomicUsize::default(),
         })
     }
@@ -63,6 +66,15 @@ impl Cluster {
         let asked = self.asked.lock();
         let found = asked.iter().filter(|spec| spec.get(field).is_some());
         found.cloned().collect()
+    }
+
+    /// The traces that the questions so far say they belong to.
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(dead_code, reason = "only traces need it")
+    )]
+    pub(crate) fn traceparents(&self) -> Vec<String> {
+        self.traceparents.lock().clone()
     }
 
     /// How often something other than a review was written.
@@ -95,6 +107,9 @@ impl Cluster {
             return whole(200, &review);
         }
         self.asked.lock().push(review["spec"].clone());
+        if let Some(Ok(parent)) = parts.headers.get("traceparent").map(|value| value.to_str()) {
+            self.traceparents.lock().push(parent.to_owned());
+        }
         let failure = {
             let mut failures = self.failures.lock();
             match failures.len() {

@@ -12,4 +12,6 @@ mod server;
 mod targets;
 mod tls;
 mod tokens;
+#[cfg(feature = "otlp")]
+mod traces;
 mod transport;

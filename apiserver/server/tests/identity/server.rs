@@ -97,7 +97,16 @@ impl Rig {
     pub(crate) async fn with_goaway_chance(chance: f64) -> Self {
         let (clients, proxies) = (Authority::new("clients"), Authority::new("proxies"));
         let data = published(&clients, &proxies, "[]");
-        Self::launch(clients, proxies, data, chance).await
+        Self::launch(clients, proxies, data, |surroundings| surroundings, chance).await
+    }
+
+    /// A server that sends traces.
+    #[cfg(feature = "otlp")]
+    pub(crate) async fn traced(traces: Arc<apiserver::traces::Traces>) -> Self {
+        let (clients, proxies) = (Authority::new("clients"), Authority::new("proxies"));
+        let data = published(&clients, &proxies, "[]");
+        let prepare = |surroundings: Surroundings| surroundings.with_traces(Some(traces));
+        Self::launch(clients, proxies, data, prepare, 0.0).await
     }
 
     /// A server that is ready, for a cluster that publishes this.
@@ -106,13 +115,14 @@ impl Rig {
         proxies: Authority,
         data: BTreeMap<String, String>,
     ) -> Self {
-        Self::launch(clients, proxies, data, 0.0).await
+        Self::launch(clients, proxies, data, |surroundings| surroundings, 0.0).await
     }
 
     async fn launch(
         clients: Authority,
         proxies: Authority,
         data: BTreeMap<String, String>,
+        prepare: impl FnOnce(Surroundings) -> Surroundings,
         goaway_chance: f64,
     ) -> Self {
         let files = tempfile::tempdir().expect("everything is local");
@@ -130,7 +140,7 @@ impl Rig {
             Surroundings::in_cluster(cluster.client(), source).expect("everything is local");
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
         let localhost = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(localhost, vec![things()], &storage, surroundings);
+        let server = Server::bind(localhost, vec![things()], &storage, prepare(surroundings));
         let server = server.await.expect("everything is local");
         let server = server.with_goaway_chance(goaway_chance);
         let rig = Self {

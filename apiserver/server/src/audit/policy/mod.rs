@@ -3,7 +3,6 @@
 //! The first rule that matches a request counts; what no rule matches is not recorded. Pure code.
 //! Mirrors `k8s.io/apiserver/pkg/audit/policy/checker.go`.
 
-mod fields;
 mod parse;
 
 use crate::request::{RequestInfo, ResourceRequest, UserInfo};

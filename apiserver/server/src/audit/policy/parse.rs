@@ -3,13 +3,11 @@
 //! Mirrors `pkg/audit/policy/reader.go` and `pkg/apis/audit/validation`. Deviation: upstream falls
 //! back to ignoring unknown and doubled fields.
 
-use apimachinery::{
-    decode::{self, Decoded},
-    validation::dns1123_subdomain_problems,
-};
+use apimachinery::validation::dns1123_subdomain_problems;
 use serde_json::Value;
 
-use super::{GroupResources, Level, Policy, Rule, Stage, Stages, fields::Fields};
+use super::{GroupResources, Level, Policy, Rule, Stage, Stages};
+use crate::fields::Fields;
 
 const LEVELS: [Level; 4] = [
     Level::None,
@@ -31,19 +29,7 @@ impl Policy {
     /// # Errors
     /// A sentence that names the field that is wrong, and what to write instead.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let Decoded { value, duplicates } = decode::yaml(bytes)?;
-        if let Some(path) = duplicates.first() {
-            return Err(format!("{path}: stands there twice: remove one"));
-        }
-        let mut fields = Fields::new(String::new(), value)?;
-        for (name, wanted) in [("apiVersion", API_VERSION), ("kind", "Policy")] {
-            let found = fields.text(name)?;
-            if found != wanted {
-                return Err(format!("{name}: must be {wanted}, not {found:?}"));
-            }
-        }
-        // As of every object of Kubernetes; it says nothing about requests.
-        fields.take("metadata");
+        let mut fields = Fields::of_document(bytes, &[API_VERSION], "Policy")?;
         let omit_stages = stages(fields.list("omitStages", stage)?);
         let omit_managed_fields = fields.boolean("omitManagedFields")?.unwrap_or_default();
         let rules = fields.list("rules", |path, value| rule(path, value, omit_stages))?;

@@ -1,17 +1,40 @@
 //! Reads the fields of a document one by one, and says by path what is wrong.
 
+use apimachinery::decode::{self, Decoded};
 use serde_json::{Map, Value};
 
 /// An object whose fields are taken out until none is left.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     path: String,
     members: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
 impl Fields {
+    /// A document of YAML or JSON of this kind.
+    ///
+    /// # Errors
+    /// A sentence that says what else it is.
+    pub(crate) fn of_document(bytes: &[u8], versions: &[&str], kind: &str) -> Result<Self, String> {
+        let Decoded { value, duplicates } = decode::yaml(bytes)?;
+        if let Some(path) = duplicates.first() {
+            return Err(format!("{path}: stands there twice: remove one"));
+        }
+        let mut fields = Self::new(String::new(), value)?;
+        for (name, known) in [("apiVersion", versions), ("kind", &[kind])] {
+            let found = fields.text(name)?;
+            if !known.contains(&found.as_str()) {
+                let known = known.join(" or ");
+                return Err(format!("{name}: must be {known}, not {found:?}"));
+            }
+        }
+        // As of every object of Kubernetes; it says nothing here.
+        fields.take("metadata");
+        Ok(fields)
+    }
+
     /// The object at a path; the path of the document itself is empty.
-    pub(super) fn new(path: String, value: Value) -> Result<Self, String> {
+    pub(crate) fn new(path: String, value: Value) -> Result<Self, String> {
         match value {
             Value::Object(members) => Ok(Self {
                 path,
@@ -23,7 +46,7 @@ impl Fields {
     }
 
     /// The path of one of its fields.
-    pub(super) fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         if self.path.is_empty() {
             name.to_owned()
         } else {
@@ -32,13 +55,13 @@ impl Fields {
     }
 
     /// A field; none where it is absent or null.
-    pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
     /// A text; empty where it is absent.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<String, String> {
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<String, String> {
         match self.take(name) {
             None => Ok(String::new()),
             Some(value) => text(&self.path(name), value),
@@ -46,7 +69,7 @@ impl Fields {
     }
 
     /// A boolean.
-    pub(super) fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, String> {
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, String> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
@@ -58,7 +81,7 @@ impl Fields {
     }
 
     /// A list, each item with its path; empty where it is absent.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
         read: impl Fn(String, Value) -> Result<T, String>,
@@ -78,12 +101,12 @@ impl Fields {
     }
 
     /// A list of texts; empty where it is absent.
-    pub(super) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, String> {
+    pub(crate) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, String> {
         self.list(name, |path, value| text(&path, value))
     }
 
     /// Refuses what nobody took.
-    pub(super) fn end(self) -> Result<(), String> {
+    pub(crate) fn end(self) -> Result<(), String> {
         match self.members.keys().next() {
             None => Ok(()),
             Some(name) => Err(format!(
