@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::audit::AuditFlags;
 
@@ -61,6 +61,11 @@ pub(crate) struct Flags {
     /// clients spread over several servers; 0 with one server.
     #[arg(long, env = "GOAWAY_CHANCE", default_value_t = 0.0, value_parser = goaway_chance)]
     pub(crate) goaway_chance: f64,
+
+    /// Whether requests without a credential are those of system:anonymous. With false they are
+    /// refused, but for /livez, /readyz and /healthz.
+    #[arg(long, env = "ANONYMOUS_AUTH", action = ArgAction::Set, default_value_t = true)]
+    pub(crate) anonymous_auth: bool,
 
     /// Form of the log on standard error.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

@@ -46,6 +46,11 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         None => (in_cluster(&flags).await?, flags.bind_address),
     };
     let address = SocketAddr::new(address, flags.secure_port);
+    let surroundings = if flags.anonymous_auth {
+        surroundings
+    } else {
+        surroundings.without_anonymous()
+    };
     let surroundings = surroundings.with_auditor(auditor);
     #[cfg(feature = "otlp")]
     let traces = traces(flags.tracing_config_file.as_deref())?;

@@ -308,7 +308,7 @@ impl ApiServer {
         let begun = Instant::now();
         let user = self
             .authenticator
-            .authenticate(headers, &connection.certificates)
+            .authenticate(headers, &connection.certificates, info)
             .await;
         let identity = &self.metrics.identity;
         identity.authenticated(&user, begun.elapsed());

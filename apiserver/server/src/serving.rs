@@ -146,6 +146,15 @@ impl Surroundings {
         })
     }
 
+    /// Who shows no credential is refused, but for the health checks.
+    #[must_use]
+    pub fn without_anonymous(self) -> Self {
+        Self {
+            authenticator: self.authenticator.without_anonymous(),
+            ..self
+        }
+    }
+
     /// Requests are recorded, if there is an auditor.
     #[must_use]
     pub fn with_auditor(self, auditor: Option<Arc<Auditor>>) -> Self {

@@ -73,7 +73,9 @@ async fn ask(
     let mut headers = headers.clone();
     let path = "/apis/bench.io/v1/namespaces/default/records/record-1";
     let info = RequestInfo::parse(&Method::GET, path, None);
-    let user = authenticator.authenticate(&mut headers, certificates).await;
+    let user = authenticator
+        .authenticate(&mut headers, certificates, &info)
+        .await;
     let user = user.expect("the credential is good");
     let decision = authorize(authorizer, &user, &info).await;
     decision.expect("everything is allowed");

@@ -17,7 +17,10 @@ use apimachinery::ApiError;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 use self::presented::Owners;
-use crate::request::UserInfo;
+use crate::{
+    authorization::is_always_allowed,
+    request::{RequestInfo, UserInfo},
+};
 
 pub use certificates::CertificatePool;
 pub use config_map::follow_authentication_config;
@@ -30,6 +33,7 @@ pub use trust::{FrontProxyTrust, Trust, TrustStore};
 pub struct Authenticator {
     trust: Arc<TrustStore>,
     tokens: Option<TokenReviewer>,
+    takes_anonymous: bool,
 }
 
 /// What one way of authentication found.
@@ -46,7 +50,20 @@ enum Outcome {
 impl Authenticator {
     /// An authenticator over the trusted authorities; without a reviewer every token is wrong.
     pub fn new(trust: Arc<TrustStore>, tokens: Option<TokenReviewer>) -> Self {
-        Self { trust, tokens }
+        Self {
+            trust,
+            tokens,
+            takes_anonymous: true,
+        }
+    }
+
+    /// Who shows no credential is refused from now on, but for the health checks.
+    #[must_use]
+    pub fn without_anonymous(self) -> Self {
+        Self {
+            takes_anonymous: false,
+            ..self
+        }
     }
 
     /// The trust that certificates are checked against.
@@ -64,11 +81,13 @@ impl Authenticator {
     /// Identity headers and the bearer token are removed from the headers in every case.
     ///
     /// # Errors
-    /// 401 when a credential is wrong; 503 when a token cannot be checked.
+    /// 401 when a credential is wrong, or absent where the request needs one; 503 when a token
+    /// cannot be checked.
     pub async fn authenticate(
         &self,
         headers: &mut HeaderMap,
         certificates: &PresentedCertificates,
+        request: &RequestInfo,
     ) -> Result<UserInfo, ApiError> {
         let trust = self.trust.load();
         let presented = front_proxy::take_identity_headers(headers, trust.front_proxy.as_ref());
@@ -93,10 +112,12 @@ impl Authenticator {
             }
         }
         if rejections.is_empty() {
-            Ok(UserInfo::anonymous())
-        } else {
-            Err(ApiError::unauthorized().with_internal(rejections.join("; ")))
+            if self.takes_anonymous || is_always_allowed(request) {
+                return Ok(UserInfo::anonymous());
+            }
+            rejections.push("no credential was shown".to_owned());
         }
+        Err(ApiError::unauthorized().with_internal(rejections.join("; ")))
     }
 
     async fn by_token(&self, token: Result<Option<String>, String>) -> Result<Outcome, ApiError> {

@@ -81,8 +81,9 @@ impl Fixture {
         headers: &mut HeaderMap,
     ) -> Result<UserInfo, ApiError> {
         let certificates = chain.to_vec().into();
+        let request = RequestInfo::parse(&http::Method::GET, "/", None);
         self.authenticator
-            .authenticate(headers, &certificates)
+            .authenticate(headers, &certificates, &request)
             .await
     }
 }
@@ -244,9 +245,10 @@ async fn a_new_authority_counts_on_a_connection_that_is_known() {
     let connection = PresentedCertificates::from(f.client_ca.client("bob", &[]));
     let ask = async || {
         let mut headers = HeaderMap::new();
+        let request = RequestInfo::parse(&http::Method::GET, "/", None);
         let user = f
             .authenticator
-            .authenticate(&mut headers, &connection)
+            .authenticate(&mut headers, &connection, &request)
             .await;
         user.map(|user| user.name).map_err(|error| error.code())
     };

@@ -102,7 +102,7 @@ pub(crate) fn permit(
     }
 }
 
-fn is_always_allowed(request: &RequestInfo) -> bool {
+pub(crate) fn is_always_allowed(request: &RequestInfo) -> bool {
     request.resource.is_none() && ALWAYS_ALLOWED.contains(&request.path.as_str())
 }
 

@@ -388,6 +388,7 @@ fn identity_headers() {
     ];
     let trust = Arc::new(TrustStore::new(Trust::default()));
     let authenticator = Authenticator::new(trust, None);
+    let request = RequestInfo::parse(&Method::GET, "/", None);
     fuzz(seeds, |bytes| {
         let mut headers = HeaderMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
@@ -401,7 +402,7 @@ fn identity_headers() {
             }
         }
         let user = authenticator
-            .authenticate(&mut headers, &PresentedCertificates::default())
+            .authenticate(&mut headers, &PresentedCertificates::default(), &request)
             .now_or_never();
         match user.expect("nothing is asked") {
             Ok(user) => assert_eq!(user.name, "system:anonymous"),

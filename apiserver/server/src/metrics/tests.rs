@@ -111,16 +111,16 @@ async fn after_everything() -> Metrics {
     let authenticator = Authenticator::new(trust, Some(reviewer));
     let authorizer = SubjectAccessReviewer::new(client);
     metrics.add_delegated(&authenticator, &authorizer);
+    let info = RequestInfo::parse(&Method::GET, THINGS, None);
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, "Bearer a".parse().unwrap());
     let user = authenticator
-        .authenticate(&mut headers, &PresentedCertificates::default())
+        .authenticate(&mut headers, &PresentedCertificates::default(), &info)
         .await;
     metrics.identity.authenticated(&user, Duration::ZERO);
     let nobody = UserInfo::anonymous();
     let known = Ok(nobody.clone());
     metrics.identity.authenticated(&known, Duration::ZERO);
-    let info = RequestInfo::parse(&Method::GET, THINGS, None);
     let decision = authorizer.decide(&nobody, &info).await;
     metrics.identity.authorized(&decision, Duration::ZERO);
 

@@ -100,12 +100,10 @@ impl Rig {
         Self::launch(clients, proxies, data, |surroundings| surroundings, chance).await
     }
 
-    /// A server that sends traces.
-    #[cfg(feature = "otlp")]
-    pub(crate) async fn traced(traces: Arc<apiserver::traces::Traces>) -> Self {
+    /// A server that differs in what surrounds it.
+    pub(crate) async fn prepared(prepare: impl FnOnce(Surroundings) -> Surroundings) -> Self {
         let (clients, proxies) = (Authority::new("clients"), Authority::new("proxies"));
         let data = published(&clients, &proxies, "[]");
-        let prepare = |surroundings: Surroundings| surroundings.with_traces(Some(traces));
         Self::launch(clients, proxies, data, prepare, 0.0).await
     }
 

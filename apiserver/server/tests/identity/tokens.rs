@@ -1,9 +1,10 @@
 //! Bearer tokens: a wrong one is 401, never anonymous.
 
+use apiserver::serving::Surroundings;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::server::{Rig, THINGS};
+use crate::server::{PROXY, Rig, THINGS};
 
 async fn rig() -> Rig {
     let rig = Rig::start().await;
@@ -73,4 +74,38 @@ async fn a_websockets_token_is_checked(#[case] protocol: &str, #[case] code: u16
         ("Sec-WebSocket-Protocol", protocol),
     ];
     assert_eq!(rig.get(None, THINGS, &headers).await.code, code);
+}
+
+/// I1: where no credential is none at all, only the health checks can be asked without one.
+#[rstest]
+#[case::nothing(None, THINGS, 401)]
+#[case::discovery(None, "/apis", 401)]
+#[case::no_token(Some("Basic Z29vZDpnb29k"), THINGS, 401)]
+#[case::a_token(Some("Bearer good"), THINGS, 200)]
+#[case::alive(None, "/livez", 200)]
+#[case::ready(None, "/readyz", 200)]
+#[case::below_health(None, "/livez/ping", 401)]
+#[tokio::test]
+async fn without_anonymous_users_a_credential_is_needed(
+    #[case] authorization: Option<&str>,
+    #[case] path: &str,
+    #[case] code: u16,
+) {
+    let rig = Rig::prepared(Surroundings::without_anonymous).await;
+    let jane = json!({"username": "jane", "groups": ["dev"]});
+    rig.cluster.tokens.lock().insert("good", jane);
+    let headers: Vec<_> = authorization
+        .map(|value| ("Authorization", value))
+        .into_iter()
+        .collect();
+    assert_eq!(rig.get(None, path, &headers).await.code, code);
+}
+
+/// I1: anonymous users whom the aggregator lets in stay users.
+#[tokio::test]
+async fn whom_the_aggregator_calls_anonymous_is_let_in() {
+    let rig = Rig::prepared(Surroundings::without_anonymous).await;
+    let proxy = rig.proxies.client(PROXY, &[]);
+    let user = [("X-Remote-User", "system:anonymous")];
+    assert_eq!(rig.get(Some(&proxy), THINGS, &user).await.code, 403);
 }

@@ -106,7 +106,8 @@ impl Stage {
         let configuration = configuration.expect("it is right");
         let traces = Traces::start(&configuration, "things").expect("the address is one");
         let traces = Arc::new(traces);
-        let rig = Rig::traced(Arc::clone(&traces)).await;
+        let sent = Some(Arc::clone(&traces));
+        let rig = Rig::prepared(|surroundings| surroundings.with_traces(sent)).await;
         Self {
             rig,
             traces,
@@ -268,7 +269,8 @@ async fn nothing_waits_for_a_collector_that_is_away() {
         endpoint: 127.0.0.1:1\nsamplingRatePerMillion: 1000000\n";
     let configuration = TracingConfiguration::parse(configuration.as_bytes()).expect("it is right");
     let traces = Traces::start(&configuration, "things").expect("the address is one");
-    let rig = Rig::traced(Arc::new(traces)).await;
+    let sent = Some(Arc::new(traces));
+    let rig = Rig::prepared(|surroundings| surroundings.with_traces(sent)).await;
     let jane = rig.clients.client("jane", &["people"]);
     let answered = async || rig.get(Some(&jane), THINGS, &[]).await.code == 200;
     eventually("requests are answered", answered).await;
