@@ -170,11 +170,24 @@ impl Storage for PostgresStorage {
         .boxed()
     }
 
-    fn list(&self, range: Range) -> BoxFuture<'_, Result<Page, StorageError>> {
+    fn list(&self, mut range: Range) -> BoxFuture<'_, Result<Page, StorageError>> {
         async move {
-            self.pool
-                .read(Size::Large, |reader| reader.list(range.clone()).boxed())
-                .await
+            // No key has a NUL: none is in such a prefix, and none stands between a text and the
+            // same text that goes on with it.
+            let is_empty = range.prefix.contains('\0');
+            if is_empty {
+                range.prefix.clear();
+                range.limit = Some(0);
+            }
+            if let Some(after) = &mut range.start_after {
+                after.truncate(after.find('\0').unwrap_or(after.len()));
+            }
+            let page = self
+                .pool
+                .read(Size::Large, |reader| reader.list(range.clone()).boxed());
+            let mut page = page.await?;
+            page.more &= !is_empty;
+            Ok(page)
         }
         .boxed()
     }

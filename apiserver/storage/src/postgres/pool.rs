@@ -46,7 +46,8 @@ impl Pool {
         }
     }
 
-    /// Runs a read, a second time where the first one found that its connection had ended.
+    /// Runs a read. One that fails on a connection that had lain idle is done again on a new one:
+    /// the database may have ended the old one long ago.
     pub(super) async fn read<T>(
         &self,
         size: Size,
@@ -54,28 +55,36 @@ impl Pool {
     ) -> Result<T, StorageError> {
         let turn = tokio::time::timeout(PATIENCE, self.permits.acquire()).await;
         let _permit = turn.map_err(|_| too_late("have a connection free"))?;
-        let mut may_repeat = true;
-        loop {
-            let idle = self.idle.lock().pop();
-            let reader = match idle {
-                Some(reader) if reader.connection.is_closed() => continue,
-                Some(reader) => reader,
-                None => Reader::connect(&self.connector, self.log_capacity).await?,
-            };
-            let result = match size {
-                Size::Large => read(&reader).await,
-                // Whoever does not answer is not asked again: the connection is dropped.
-                Size::Small => tokio::time::timeout(PATIENCE, read(&reader))
-                    .await
-                    .map_err(|_| too_late("answer"))?,
-            };
-            if !reader.connection.is_closed() {
-                self.idle.lock().push(reader);
-            } else if result.is_err() && may_repeat {
-                may_repeat = false;
-                continue;
+        let idle = self.idle.lock().pop();
+        if let Some(reader) = idle.filter(|reader| !reader.connection.is_closed()) {
+            match self.read_on(reader, size, &read).await? {
+                Err(StorageError::Unavailable(_)) => {}
+                answer => return answer,
             }
-            return result;
         }
+        let reader = Reader::connect(&self.connector, self.log_capacity).await?;
+        self.read_on(reader, size, &read).await?
+    }
+
+    /// Runs a read on a connection, and keeps that if it works.
+    ///
+    /// # Errors
+    /// When there is no answer in time; whoever does not answer is not asked again.
+    async fn read_on<T>(
+        &self,
+        reader: Reader,
+        size: Size,
+        read: impl for<'a> Fn(&'a Reader) -> BoxFuture<'a, Result<T, StorageError>>,
+    ) -> Result<Result<T, StorageError>, StorageError> {
+        let answer = match size {
+            Size::Large => read(&reader).await,
+            Size::Small => tokio::time::timeout(PATIENCE, read(&reader))
+                .await
+                .map_err(|_| too_late("answer"))?,
+        };
+        if !matches!(answer, Err(StorageError::Unavailable(_))) {
+            self.idle.lock().push(reader);
+        }
+        Ok(answer)
     }
 }

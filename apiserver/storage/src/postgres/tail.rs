@@ -71,13 +71,13 @@ impl Tail {
         loop {
             let before = position;
             let Err(error) = self.follow(&mut position).await;
-            match &error {
+            match error {
+                StorageError::Unavailable(reason) => self.condition.set(Err(reason)),
                 // The log was trimmed or the database put back meanwhile: watches have to know.
-                StorageError::Compacted { .. } | StorageError::FutureRevision { .. } => {
+                error => {
                     tracing::warn!(%error, "the event log went on without this server");
                     position = None;
                 }
-                _ => self.condition.set(Err(error.to_string())),
             }
             if position != before {
                 pauses = self::pauses();

@@ -32,7 +32,8 @@ const FAST: &str = "fsync = off\nfull_page_writes = off\n";
 /// Roles other than this one need a password.
 const SUPERUSER: &str = "postgres";
 
-const ACCESS: &str = "host all postgres 127.0.0.1/32 trust\n\
+const ACCESS: &str = "hostssl all certified 127.0.0.1/32 cert\n\
+    host all postgres 127.0.0.1/32 trust\n\
     hostssl all tls_only 127.0.0.1/32 scram-sha-256\n\
     hostnossl all tls_only 127.0.0.1/32 reject\n\
     host all all 127.0.0.1/32 scram-sha-256\n";

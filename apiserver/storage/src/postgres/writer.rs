@@ -9,7 +9,11 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tokio_postgres::{Statement, types::ToSql};
+use tokio_postgres::{
+    Statement,
+    error::{DbError, Severity},
+    types::ToSql,
+};
 
 use super::{
     batch::{Change, Entry, Plan},
@@ -332,7 +336,7 @@ impl Session {
         // The commit of a transaction that has failed is a rollback, and says that it went well.
         for written in [logged, put, removed, advanced] {
             written.map_err(|e| match e.as_db_error() {
-                Some(_) => Failure::Refused(because(&e)),
+                Some(_) => Failure::nothing_written(&e),
                 None => Failure::Unknown(because(&e)),
             })?;
         }
@@ -372,12 +376,15 @@ impl<'a> LogColumns<'a> {
 // === impl Failure ===
 
 impl Failure {
-    /// Of an error before anything was written.
+    /// Of an error that came before the commit could be done.
     fn nothing_written(error: &tokio_postgres::Error) -> Self {
-        if error.is_closed() || error.as_db_error().is_none() {
-            Self::Disconnected(because(error))
-        } else {
-            Self::Refused(because(error))
+        let severity = error.as_db_error().map(DbError::parsed_severity);
+        match severity {
+            // The database ends the connection with it.
+            None | Some(Some(Severity::Fatal | Severity::Panic)) => {
+                Self::Disconnected(because(error))
+            }
+            Some(_) => Self::Refused(because(error)),
         }
     }
 }
