@@ -1,10 +1,10 @@
 //! The command line: what is typed, and what it means.
 
-use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::audit::AuditFlags;
+use crate::{audit::AuditFlags, storage::StorageFlags};
 
 /// Serves the DataRecord API, data.kubedojo.io/v1alpha1, to a Kubernetes cluster.
 ///
@@ -41,9 +41,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
-    /// Where records are kept: memory.
-    #[arg(long, env = "STORAGE", default_value = "memory")]
-    pub(crate) storage: StorageFlag,
+    #[command(flatten)]
+    pub(crate) storage: StorageFlags,
 
     /// Start with three example records where they are absent.
     #[arg(long, env = "SEED_EXAMPLES")]
@@ -86,13 +85,6 @@ pub(crate) struct Flags {
     pub(crate) audit: AuditFlags,
 }
 
-/// A storage backend as it is named on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StorageFlag {
-    /// Lost when the process ends.
-    Memory,
-}
-
 /// Form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -117,19 +109,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|e| format!("{e}; write 10s or 1m30s"))?;
     Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
-}
-
-impl FromStr for StorageFlag {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "memory" => Ok(Self::Memory),
-            other => Err(format!(
-                "{other:?} is no storage that this release has: use memory"
-            )),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -158,13 +137,5 @@ mod tests {
         for bad in ["0.5", "-1", "NaN", "often"] {
             assert!(goaway_chance(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_unknown_storage_is_refused_with_the_remedy() {
-        let error = Flags::try_parse_from(["x", "--storage=redis"])
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("use memory"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod datarecord;
 mod flags;
 mod run;
+mod storage;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -13,25 +14,27 @@ use apimachinery::Object;
 use apiserver::traces::{Traces, TracingConfiguration};
 use apiserver::{
     ApiServer,
+    registry::Store,
     serving::{Server, Surroundings, cluster_client},
     standalone::Standalone,
     transport::CertificateSource,
 };
 use jiff::Timestamp;
-use storage::{MemoryStorage, Storage};
 
-use crate::{
-    datarecord,
-    flags::{Flags, StorageFlag},
-};
+use crate::{datarecord, flags::Flags};
+
+/// How long the start waits for the examples: a store that can be used takes them at once, and one
+/// that cannot must not keep the server from answering.
+const SEED_PATIENCE: Duration = Duration::from_secs(2);
+/// Time until the examples are tried again.
+const SEED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal comes.
 pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let resources = vec![datarecord::definition().map_err(|e| anyhow!(e))?.into()];
-    let storage: Arc<dyn Storage> = match flags.storage {
-        StorageFlag::Memory => Arc::new(MemoryStorage::since_now()),
-    };
-    tracing::info!(storage = ?flags.storage, "starting");
+    let backend = flags.storage.backend().map_err(|e| anyhow!(e))?;
+    tracing::info!(storage = ?backend, "starting");
+    let storage = backend.start();
     let auditor = flags.audit.auditor().await.map_err(|e| anyhow!(e))?;
     let standalone = flags
         .standalone
@@ -103,14 +106,28 @@ async fn in_cluster(flags: &Flags) -> anyhow::Result<Surroundings> {
     })
 }
 
-/// Writes the example records that are absent, status included.
+/// Writes the example records that are absent, status included: before anything is served, or
+/// later when the store cannot be used yet.
 async fn seed(server: &ApiServer) -> anyhow::Result<()> {
     let store = server
         .store(datarecord::GROUP, datarecord::VERSION, datarecord::PLURAL)
         .context("DataRecord is not served")?;
+    let mut seeding = tokio::spawn(seed_until_done(Arc::clone(store)));
+    match tokio::time::timeout(SEED_PATIENCE, &mut seeding).await {
+        Ok(seeded) => seeded?,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn seed_until_done(store: Arc<Store>) -> anyhow::Result<()> {
     for (namespace, example) in datarecord::examples(Timestamp::now()) {
         let object = Object::from_value(example).map_err(|e| anyhow!(e))?;
-        store.seed(namespace, object).await?;
+        while let Err(error) = store.seed(namespace, object.clone()).await {
+            if error.retry_after_seconds().is_none() {
+                return Err(error.into());
+            }
+            tokio::time::sleep(SEED_PAUSE).await;
+        }
     }
     Ok(())
 }

@@ -110,6 +110,8 @@ impl ApiServer {
         let definitions: Vec<_> = resources.iter().map(|r| r.definition.clone()).collect();
         let discovery = Discovery::new(&definitions);
         let openapi = OpenApi::new(&definitions);
+        let asked = Arc::clone(storage);
+        health.add_readiness_check("storage", move || asked.condition());
         let mut stores = BTreeMap::new();
         for Resource {
             definition,

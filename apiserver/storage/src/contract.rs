@@ -1,8 +1,11 @@
 //! What every backend must do, as functions over any [`Storage`].
 //!
 //! [`storage_contract_tests!`](crate::storage_contract_tests) makes one test per function for a
-//! backend. The cases follow `k8s.io/apiserver/pkg/storage/testing`, whose names they keep where
-//! they test the same.
+//! backend, and [`replica_contract_tests!`](crate::replica_contract_tests) those for a backend that
+//! several processes can share, which are in [`replicas`]. The cases follow
+//! `k8s.io/apiserver/pkg/storage/testing`, whose names they keep where they test the same.
+
+pub mod replicas;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
@@ -11,7 +14,8 @@ use crate::{Event, Range, Revision, Storage, StorageError, WatchItem};
 
 /// Makes a module of tests that run the whole contract on a backend.
 ///
-/// The second argument is a closure from the number of events to remember to a new, empty store.
+/// The second argument is an asynchronous function from the number of events to remember to a new,
+/// empty store whose revisions count from 0.
 #[macro_export]
 macro_rules! storage_contract_tests {
     ($module:ident, $new:expr) => {
@@ -30,8 +34,9 @@ macro_rules! storage_contract_tests {
     (@each $new:expr, $($name:ident,)*) => {
         $(#[tokio::test]
         async fn $name() {
-            let new: fn(usize) -> _ = $new;
-            $crate::contract::$name(&new($crate::contract::LOG_CAPACITY)).await;
+            let new = $new;
+            let store = new($crate::contract::LOG_CAPACITY).await;
+            $crate::contract::$name(&store).await;
         })*
     };
 }

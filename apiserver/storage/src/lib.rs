@@ -11,6 +11,8 @@
 
 pub mod contract;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 
@@ -18,6 +20,8 @@ use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 
 pub use memory::MemoryStorage;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStorage;
 
 /// Something that keeps bytes under keys and counts revisions. See the module's documentation for
 /// the rules; [`contract`] has the tests that every backend passes.
@@ -57,6 +61,15 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
 
     /// Forgets what happened up to and with this revision; current values stay.
     fn compact(&self, up_to: Revision) -> BoxFuture<'_, Result<(), StorageError>>;
+
+    /// Whether the store could be used when this was last tried, without trying it: for readiness.
+    /// A backend within the process always can.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and, where that is known, what to do.
+    fn condition(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A position in the one order of all writes to a store. 0 is before the first write.

@@ -320,8 +320,12 @@ impl Watcher {
     }
 }
 
-crate::storage_contract_tests!(contract_tests, |log_capacity| {
+crate::storage_contract_tests!(contract_tests, async |log_capacity| {
     MemoryStorage::with_log_capacity(log_capacity)
+});
+crate::replica_contract_tests!(replica_tests, async |log_capacity| {
+    let store = MemoryStorage::with_log_capacity(log_capacity);
+    (store.clone(), store)
 });
 
 #[cfg(test)]

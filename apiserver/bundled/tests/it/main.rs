@@ -4,6 +4,8 @@ mod audit;
 mod bad_input;
 mod metrics;
 mod paths;
+#[cfg(feature = "postgres")]
+mod replicas;
 mod standalone;
 
 use std::{path::PathBuf, process::Stdio};

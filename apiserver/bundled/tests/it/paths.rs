@@ -55,7 +55,7 @@ async fn readiness_depends_on_the_servers_own_store() -> Result<()> {
     let server = Server::start().await?;
     let nobody = server.nobody().await?;
     let body = get(&nobody, "/readyz?verbose").await?.body;
-    let checks = "[+]ping ok\n[+]shutdown ok\n[+]watch-cache-datarecords.v1alpha1.data.kubedojo.io ok\n\
+    let checks = "[+]ping ok\n[+]shutdown ok\n[+]storage ok\n[+]watch-cache-datarecords.v1alpha1.data.kubedojo.io ok\n\
         readyz check passed\n";
     assert_eq!(String::from_utf8(body)?, checks);
     for path in ["/livez", "/healthz"] {

@@ -1,0 +1,157 @@
+//! Where records are kept, as it is named on the command line.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use clap::Args;
+#[cfg(feature = "postgres")]
+use storage::postgres::{DatabaseUrl, PostgresStorage, UrlSource};
+use storage::{MemoryStorage, Storage};
+
+/// What `--storage` can be in this build.
+const BACKENDS: &str = if cfg!(feature = "postgres") {
+    "memory or postgres://USER:PASSWORD@HOST/DATABASE"
+} else {
+    "memory"
+};
+
+/// The flags as they are typed. They are judged later, by [`StorageFlags::backend`], because an
+/// error about a flag repeats its value, which may hold a password.
+#[derive(Args, Clone)]
+pub(crate) struct StorageFlags {
+    /// Where records are kept: memory, or a database as `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(
+        long,
+        env = "STORAGE",
+        default_value = "memory",
+        hide_env_values = true
+    )]
+    storage: String,
+
+    /// File that says where records are kept, in place of --storage, such as that of a mounted
+    /// Secret with the URL of a database; read again for every new connection.
+    #[arg(
+        long,
+        env = "STORAGE_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "storage"
+    )]
+    storage_secret_file: Option<PathBuf>,
+}
+
+/// A storage backend that can be started. Its `Debug` shows no password.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    /// Lost when the process ends.
+    Memory,
+    /// In a database that other servers may share.
+    #[cfg(feature = "postgres")]
+    Postgres(UrlSource),
+}
+
+impl StorageFlags {
+    /// What the flags mean.
+    ///
+    /// # Errors
+    /// A sentence that says what to write; it never repeats the value.
+    pub(crate) fn backend(&self) -> Result<Backend, String> {
+        match &self.storage_secret_file {
+            None => backend(&self.storage, None).map_err(|e| format!("--storage: {e}")),
+            Some(path) => {
+                let named = |e: &dyn std::fmt::Display| {
+                    format!("--storage-secret-file {}: {e}", path.display())
+                };
+                let text = fs::read_to_string(path).map_err(|e| named(&e))?;
+                backend(text.trim(), Some(path)).map_err(|e| named(&e))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for StorageFlags {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StorageFlags")
+            .field("storage_secret_file", &self.storage_secret_file)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, reason = "only a database's URL is read again")
+)]
+fn backend(text: &str, file: Option<&PathBuf>) -> Result<Backend, String> {
+    match text {
+        "memory" => Ok(Backend::Memory),
+        #[cfg(feature = "postgres")]
+        url if url.starts_with("postgres") => {
+            let url = DatabaseUrl::parse(url)?;
+            Ok(Backend::Postgres(match file {
+                Some(path) => UrlSource::File(path.clone()),
+                None => UrlSource::Fixed(Box::new(url)),
+            }))
+        }
+        _ => Err(format!(
+            "this is no storage that this release has: use {BACKENDS}"
+        )),
+    }
+}
+
+impl Backend {
+    /// The store; a database need not be there yet.
+    pub(crate) fn start(self) -> Arc<dyn Storage> {
+        match self {
+            Self::Memory => Arc::new(MemoryStorage::since_now()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(source) => Arc::new(PostgresStorage::start(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::flags::Flags;
+
+    fn parsed(flags: &[&str]) -> Result<Backend, String> {
+        let flags = Flags::try_parse_from([&["x"], flags].concat()).map_err(|e| e.to_string())?;
+        let shown = format!("{flags:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        flags.storage.backend()
+    }
+
+    #[test]
+    fn records_are_in_memory_unless_a_flag_says_otherwise() {
+        assert!(matches!(parsed(&[]), Ok(Backend::Memory)));
+        assert!(matches!(parsed(&["--storage=memory"]), Ok(Backend::Memory)));
+    }
+
+    #[test]
+    fn an_unknown_storage_is_refused_with_the_remedy_and_without_its_password() {
+        for wrong in ["redis", "mysql://me:hunter2@a/b", "postgres:hunter2"] {
+            let error = parsed(&["--storage", wrong]).unwrap_err();
+            assert!(error.contains("--storage: "), "{error}");
+            assert!(error.contains("postgres://USER"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_database_is_named_by_a_flag_or_by_a_file_but_not_by_both() {
+        let url = "postgres://me:hunter2@db/records";
+        let backend = parsed(&["--storage", url]).unwrap();
+        assert!(matches!(&backend, Backend::Postgres(UrlSource::Fixed(_))));
+        assert!(!format!("{backend:?}").contains("hunter2"), "{backend:?}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!("{url}\n")).unwrap();
+        let path = file.path().to_str().unwrap();
+        let backend = parsed(&["--storage-secret-file", path]).unwrap();
+        assert!(matches!(&backend, Backend::Postgres(UrlSource::File(_))));
+        let both = parsed(&["--storage", "memory", "--storage-secret-file", path]);
+        assert!(both.unwrap_err().contains("cannot be used with"));
+        let missing = parsed(&["--storage-secret-file", "/nowhere"]).unwrap_err();
+        assert!(missing.contains("/nowhere"), "{missing}");
+    }
+}
