@@ -17,7 +17,10 @@ mod status;
 pub mod versions;
 
 pub use pod::{ImagePullSecret, PodResources, PodTemplate, PodToleration};
-pub use server::{BundledServer, BundledStorage, EnvVar, ImageServer, MemoryStorage, ServerSpec};
+pub use server::{
+    BundledServer, BundledStorage, ConnectionSecret, EnvVar, ImageServer, MemoryStorage,
+    PostgresStorage, ServerSpec,
+};
 pub use spec::{
     ApiVersion, ExtensionAPI, ExtensionApiSpec, ServerKind, TlsSpec, parse_duration_seconds,
 };

@@ -101,8 +101,27 @@ pub(crate) fn exactly_one_server() -> Rule {
 /// One kind of storage. More kinds join the list when the server can use them.
 pub(crate) fn exactly_one_storage() -> Rule {
     rule(
-        "has(self.memory)",
-        "spec.server.bundled.storage must name exactly one kind of storage: set memory: {}",
+        "has(self.memory) != has(self.postgres)",
+        "spec.server.bundled.storage must name exactly one kind of storage: set either memory: {} or \
+         postgres",
+    )
+}
+
+/// The form of a Secret's name.
+pub(crate) fn secret_name_is_a_subdomain() -> Rule {
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "spec.server.bundled.storage.postgres.connectionSecretRef.name must be the name of a Secret: use letters a-z, digits, dashes and \
+         dots",
+    )
+}
+
+/// The form of a Secret's key, which becomes a file.
+pub(crate) fn secret_key_is_a_file_name() -> Rule {
+    rule(
+        "self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
+        "spec.server.bundled.storage.postgres.connectionSecretRef.key must be a key of the Secret: use letters, digits, dashes, dots and \
+         underscores",
     )
 }
 

@@ -42,11 +42,40 @@ pub struct BundledStorage {
     /// In the memory of the one replica; gone when it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryStorage>,
+    /// In a PostgreSQL database, which all replicas share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresStorage>,
 }
 
 /// Storage in memory. It has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 pub struct MemoryStorage {}
+
+/// Storage in a PostgreSQL database, of version 13 or newer.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresStorage {
+    /// The Secret that says where the database is. The whole Secret is mounted in
+    /// /etc/apiserver/storage, so that the URL can name certificates beside it, as in
+    /// `sslrootcert=/etc/apiserver/storage/ca.crt`. A change counts for new connections, without a
+    /// restart.
+    pub connection_secret_ref: ConnectionSecret,
+}
+
+/// A key of a Secret in the namespace of the server.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionSecret {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::secret_name_is_a_subdomain())]
+    pub name: String,
+    /// The key whose value is the URL, such as `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[serde(default = "default_connection_key")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::secret_key_is_a_file_name())]
+    pub key: String,
+}
 
 /// A server from an image. It listens with HTTPS, and finds its certificate, its key and the CA
 /// bundle in /etc/apiserver/certs as tls.crt, tls.key and ca.crt. The files are replaced while it
@@ -97,6 +126,10 @@ pub struct EnvVar {
 /// The port that the bundled server listens on, and what other servers most often choose. It is
 /// above 1024 because servers run without privileges.
 pub(crate) const DEFAULT_PORT: i32 = 8443;
+
+fn default_connection_key() -> String {
+    "url".to_owned()
+}
 
 fn default_port() -> i32 {
     DEFAULT_PORT

@@ -160,8 +160,9 @@ impl ExtensionApiSpec {
     /// How many pods serve the API, with the default filled in.
     pub fn replicas(&self) -> i32 {
         self.replicas.unwrap_or_else(|| match self.server_kind() {
-            Some(ServerKind::Image(_)) => 2,
-            Some(ServerKind::Bundled(_)) | None => 1,
+            Some(ServerKind::Bundled(bundled)) if bundled.storage.memory.is_some() => 1,
+            Some(_) => 2,
+            None => 1,
         })
     }
 }

@@ -38,6 +38,15 @@ fn bundled() -> Value {
     })
 }
 
+const SECRET: &str = "/spec/server/bundled/storage/postgres/connectionSecretRef/name";
+const KEY: &str = "/spec/server/bundled/storage/postgres/connectionSecretRef/key";
+
+fn postgres() -> Value {
+    let secret = json!({ "name": "pg", "key": "uri" });
+    let storage = json!({ "postgres": { "connectionSecretRef": secret } });
+    with(bundled(), "/spec/server/bundled/storage", storage)
+}
+
 fn image() -> Value {
     let mut object = bundled();
     object["spec"]["group"] = json!("reports.example.com");
@@ -60,6 +69,7 @@ fn with(mut object: Value, pointer: &str, value: Value) -> Value {
 #[test]
 fn the_smallest_objects_of_each_kind_are_accepted() {
     assert_eq!(refusals(&bundled(), None), [""; 0]);
+    assert_eq!(refusals(&postgres(), None), [""; 0]);
     assert_eq!(refusals(&image(), None), [""; 0]);
 }
 
@@ -69,6 +79,10 @@ fn the_smallest_objects_of_each_kind_are_accepted() {
 #[case::group_that_only_ends_alike(image(), "/spec/group", json!("my-k8s.io"))]
 #[case::replicas(image(), "/spec/replicas", json!(3))]
 #[case::memory_replicas(bundled(), "/spec/replicas", json!(1))]
+#[case::postgres_replicas(postgres(), "/spec/replicas", json!(3))]
+#[case::postgres_key(postgres(), KEY, json!("database_url.v1"))]
+#[case::postgres_default_key(postgres(), KEY, Value::Null)]
+#[case::postgres_secret(postgres(), SECRET, json!("pg.app"))]
 #[case::version(image(), "/spec/versions", json!([{ "name": "v2alpha10" }]))]
 #[case::short_tls(bundled(), "/spec/tls", json!({ "caDuration": "6m", "servingDuration": "2m" }))]
 #[case::long_tls(bundled(), "/spec/tls", json!({ "caDuration": "87600h", "servingDuration": "29200h" }))]
@@ -96,6 +110,12 @@ fn a_good_value_is_accepted(#[case] object: Value, #[case] pointer: &str, #[case
 #[case::no_storage(
     bundled(), "/spec/server/bundled/storage", json!({}), "spec.server.bundled.storage must name exactly one"
 )]
+#[case::two_storages(
+    postgres(), "/spec/server/bundled/storage/memory", json!({}), "spec.server.bundled.storage must name exactly one"
+)]
+#[case::postgres_secret(postgres(), SECRET, json!("Pg"), "spec.server.bundled.storage.postgres.connectionSecretRef.name must be the name")]
+#[case::postgres_key(postgres(), KEY, json!("a/b"), "spec.server.bundled.storage.postgres.connectionSecretRef.key must be a key")]
+#[case::postgres_dots(postgres(), KEY, json!(".."), "spec.server.bundled.storage.postgres.connectionSecretRef.key must be a key")]
 #[case::bundled_group(bundled(), "/spec/group", json!("example.com"), "spec.group must be data.kubedojo.io")]
 #[case::bundled_version(
     bundled(), "/spec/versions", json!([{ "name": "v1" }]), "spec.versions must be v1alpha1 alone"

@@ -5,7 +5,10 @@
 //! the group and version or a name that a child needs. The rules that protect the cluster are
 //! checked here again, because a schema can be replaced.
 
-use crds::{ExtensionAPI, ImageServer, PodTemplate, ServerKind, parse_duration_seconds, versions};
+use crds::{
+    BundledStorage, ConnectionSecret, ExtensionAPI, ImageServer, PodTemplate, ServerKind,
+    parse_duration_seconds, versions,
+};
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::ResourceExt;
 
@@ -50,13 +53,22 @@ pub(super) struct PlannedVersion {
 pub(super) enum PlannedServer {
     /// The server of this release.
     Bundled {
-        /// The value of its `--storage` flag.
-        storage: String,
+        /// Where it keeps its records.
+        storage: PlannedStorage,
         /// Whether it starts with examples.
         seed_examples: bool,
     },
     /// The user's own.
     Image(ImageServer),
+}
+
+/// Where the bundled server keeps its records.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum PlannedStorage {
+    /// In its own memory.
+    Memory,
+    /// In a database that a Secret names.
+    Postgres(ConnectionSecret),
 }
 
 /// Why the operator does not act.
@@ -87,18 +99,11 @@ fn plan(api: &ExtensionAPI, owner: &Owner, config: &Config) -> Result<Plan, Refu
     let spec = &api.spec;
     check_group(&spec.group)?;
     let server = match spec.server_kind() {
-        Some(ServerKind::Bundled(bundled)) if bundled.storage.memory.is_some() => {
-            PlannedServer::Bundled {
-                storage: "memory".to_owned(),
-                seed_examples: bundled.seed_examples,
-            }
-        }
+        Some(ServerKind::Bundled(bundled)) => PlannedServer::Bundled {
+            storage: storage(&bundled.storage)?,
+            seed_examples: bundled.seed_examples,
+        },
         Some(ServerKind::Image(image)) => PlannedServer::Image(image.clone()),
-        Some(ServerKind::Bundled(_)) => {
-            return Err(invalid(
-                "spec.server.bundled.storage must name exactly one kind of storage",
-            ));
-        }
         None => return Err(invalid("spec.server must name exactly one kind of server")),
     };
     if spec.versions.is_empty() {
@@ -132,6 +137,19 @@ fn plan(api: &ExtensionAPI, owner: &Owner, config: &Config) -> Result<Plan, Refu
             dns_names: config.dns_names(owner),
         },
     })
+}
+
+fn storage(storage: &BundledStorage) -> Result<PlannedStorage, Refusal> {
+    let BundledStorage { memory, postgres } = storage;
+    match (memory, postgres) {
+        (Some(_), None) => Ok(PlannedStorage::Memory),
+        (None, Some(postgres)) => Ok(PlannedStorage::Postgres(
+            postgres.connection_secret_ref.clone(),
+        )),
+        (None, None) | (Some(_), Some(_)) => Err(invalid(
+            "spec.server.bundled.storage must name exactly one kind of storage",
+        )),
+    }
 }
 
 /// An `APIService` for a group of Kubernetes itself would route core traffic to a Service.

@@ -59,6 +59,13 @@ fn bundled() -> Value {
     })
 }
 
+fn postgres() -> Value {
+    let mut spec = bundled();
+    let secret = json!({ "connectionSecretRef": { "name": "pg", "key": "uri" } });
+    spec["server"]["bundled"]["storage"] = json!({ "postgres": secret });
+    spec
+}
+
 fn image() -> Value {
     json!({
         "group": "reports.example.com",
@@ -86,6 +93,34 @@ fn image() -> Value {
 #[test]
 fn the_bundled_server_has_these_children() {
     insta::assert_json_snapshot!("bundled", children(bundled()));
+}
+
+/// A database is named by a Secret, and shared by two replicas if nobody says otherwise.
+#[test]
+fn the_bundled_server_on_a_database_differs_in_this() {
+    let children = children(postgres());
+    let spec = &children["deployment"]["spec"];
+    let pod = &spec["template"]["spec"];
+    let args = pod["containers"][0]["args"].as_array().unwrap();
+    let volume =
+        json!({ "name": "storage", "secret": { "secretName": "pg", "defaultMode": 0o440 } });
+    let mount =
+        json!({ "name": "storage", "mountPath": "/etc/apiserver/storage", "readOnly": true });
+    assert_eq!(spec["replicas"], 2);
+    for arg in [
+        "--storage-secret-file=/etc/apiserver/storage/uri",
+        "--goaway-chance=0.001",
+    ] {
+        assert!(args.contains(&json!(arg)), "{arg}: {args:?}");
+    }
+    assert!(!args.contains(&json!("--storage=memory")), "{args:?}");
+    assert!(pod["volumes"].as_array().unwrap().contains(&volume));
+    assert!(
+        pod["containers"][0]["volumeMounts"]
+            .as_array()
+            .unwrap()
+            .contains(&mount)
+    );
 }
 
 /// B1, B5: two versions on one workload.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::{PodResources, PodTemplate};
+use crds::{ConnectionSecret, PodResources, PodTemplate};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
@@ -27,7 +27,7 @@ use super::{CERTIFICATE_DIRECTORY, PORT_NAME, SERVICE_PORT};
 use crate::{
     args::Config,
     names::Owner,
-    reconcile::validate::{Plan, PlannedServer},
+    reconcile::validate::{Plan, PlannedServer, PlannedStorage},
 };
 
 const COMPONENT: &str = "server";
@@ -36,7 +36,7 @@ const COMPONENT: &str = "server";
 const USER: i64 = 65532;
 
 /// Readable by the owner and the group of the volume.
-const CERTIFICATE_MODE: i32 = 0o440;
+const SECRET_MODE: i32 = 0o440;
 
 /// Endpoints are withdrawn late and clients hold connections: time to serve on while they leave.
 const TERMINATION_GRACE_SECONDS: i64 = 60;
@@ -49,6 +49,18 @@ const TMP_SIZE: &str = "64Mi";
 
 const CERTIFICATE_VOLUME: &str = "certs";
 const TMP_VOLUME: &str = "tmp";
+const STORAGE_VOLUME: &str = "storage";
+
+/// Where the server finds the Secret that names its database.
+const STORAGE_DIRECTORY: &str = "/etc/apiserver/storage";
+
+/// How long the bundled server goes on after SIGTERM: the aggregator learns within it that the pod
+/// leaves, and the drain has the rest of the grace period.
+const SHUTDOWN_DELAY_SECONDS: i64 = 10;
+
+/// With several replicas, how likely a request makes its connection end, so that clients spread:
+/// upstream's advice.
+const GOAWAY_CHANCE: &str = "0.001";
 
 pub(super) fn deployment(plan: &Plan, config: &Config) -> Deployment {
     let owner = &plan.owner;
@@ -136,25 +148,7 @@ fn pod(plan: &Plan, config: &Config) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         containers: vec![container(plan, config, resources.as_ref())],
-        volumes: Some(vec![
-            Volume {
-                name: CERTIFICATE_VOLUME.to_owned(),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(plan.owner.serving_secret()),
-                    default_mode: Some(CERTIFICATE_MODE),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            Volume {
-                name: TMP_VOLUME.to_owned(),
-                empty_dir: Some(EmptyDirVolumeSource {
-                    size_limit: Some(Quantity(TMP_SIZE.to_owned())),
-                    ..EmptyDirVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-        ]),
+        volumes: Some(volumes(plan)),
         node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
         tolerations: some(tolerations.iter().map(|toleration| Toleration {
             key: toleration.key.clone(),
@@ -171,6 +165,59 @@ fn pod(plan: &Plan, config: &Config) -> PodSpec {
                 }),
         ),
         ..PodSpec::default()
+    }
+}
+
+fn volumes(plan: &Plan) -> Vec<Volume> {
+    let secret = |volume: &str, name: String| Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name),
+            default_mode: Some(SECRET_MODE),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let mut volumes = vec![
+        secret(CERTIFICATE_VOLUME, plan.owner.serving_secret()),
+        Volume {
+            name: TMP_VOLUME.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(TMP_SIZE.to_owned())),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ];
+    volumes.extend(connection_secret(plan).map(|s| secret(STORAGE_VOLUME, s.name.clone())));
+    volumes
+}
+
+fn volume_mounts(plan: &Plan) -> Vec<VolumeMount> {
+    let mount = |volume: &str, path: &str, read_only: Option<bool>| VolumeMount {
+        name: volume.to_owned(),
+        mount_path: path.to_owned(),
+        read_only,
+        ..VolumeMount::default()
+    };
+    let mut mounts = vec![
+        mount(CERTIFICATE_VOLUME, CERTIFICATE_DIRECTORY, Some(true)),
+        mount(TMP_VOLUME, "/tmp", None),
+    ];
+    mounts.extend(
+        connection_secret(plan).map(|_| mount(STORAGE_VOLUME, STORAGE_DIRECTORY, Some(true))),
+    );
+    mounts
+}
+
+/// The Secret that names the database, if there is one.
+fn connection_secret(plan: &Plan) -> Option<&ConnectionSecret> {
+    match &plan.server {
+        PlannedServer::Bundled {
+            storage: PlannedStorage::Postgres(secret),
+            ..
+        } => Some(secret),
+        _ => None,
     }
 }
 
@@ -214,19 +261,7 @@ fn container(plan: &Plan, config: &Config, resources: Option<&PodResources>) -> 
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![
-            VolumeMount {
-                name: CERTIFICATE_VOLUME.to_owned(),
-                mount_path: CERTIFICATE_DIRECTORY.to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            },
-            VolumeMount {
-                name: TMP_VOLUME.to_owned(),
-                mount_path: "/tmp".to_owned(),
-                ..VolumeMount::default()
-            },
-        ]),
+        volume_mounts: Some(volume_mounts(plan)),
         ..Container::default()
     }
 }
@@ -254,8 +289,17 @@ impl Server {
                     format!("--secure-port={BUNDLED_PORT}"),
                     format!("--tls-cert-file={CERTIFICATE_DIRECTORY}/tls.crt"),
                     format!("--tls-private-key-file={CERTIFICATE_DIRECTORY}/tls.key"),
-                    format!("--storage={storage}"),
+                    format!("--shutdown-delay-duration={SHUTDOWN_DELAY_SECONDS}s"),
+                    match storage {
+                        PlannedStorage::Memory => "--storage=memory".to_owned(),
+                        PlannedStorage::Postgres(ConnectionSecret { key, .. }) => {
+                            format!("--storage-secret-file={STORAGE_DIRECTORY}/{key}")
+                        }
+                    },
                 ];
+                if plan.replicas > 1 {
+                    args.push(format!("--goaway-chance={GOAWAY_CHANCE}"));
+                }
                 if *seed_examples {
                     args.push("--seed-examples".to_owned());
                 }
