@@ -43,8 +43,8 @@ contract: ## Which tests cover each line of docs/contract.md; fails when a line 
 	@bash hack/contract.sh
 
 .PHONY: fuzz
-fuzz: ## Every parser of untrusted bytes for FUZZ_SECONDS each, a minute if not set.
-	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p apiserver --lib fuzz::
+fuzz: ## Every parser of untrusted bytes under libFuzzer, FUZZ_SECONDS each, a minute if not set.
+	@bash hack/fuzz.sh
 
 .PHONY: bench
 bench: ## What the server costs, beside the bars that it has to meet; a few minutes.

@@ -14,7 +14,7 @@ exec > >(tee "$LOG") 2>&1
 # The errors of tests say what happened; where they were made is noise.
 export RUST_LIB_BACKTRACE=0
 
-TRACES=apiserver/otlp,extension-apiserver/otlp
+TRACES=apiserver/otlp-tests,extension-apiserver/otlp
 
 documentation() {
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --quiet --workspace --no-deps --document-private-items

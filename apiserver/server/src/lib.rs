@@ -33,8 +33,10 @@ mod document;
 mod encoding;
 mod endpoints;
 mod fields;
-#[cfg(test)]
+#[cfg(all(test, not(fuzzing)))]
 mod fuzz;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod health;
 mod impersonation;
 mod limits;
@@ -49,7 +51,7 @@ mod server;
 pub mod serving;
 pub mod standalone;
 pub mod subresource;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 #[cfg(feature = "otlp")]
 pub mod traces;

@@ -86,14 +86,14 @@ fn headers(name: HeaderName, bytes: &[u8]) -> Option<HeaderMap> {
 }
 
 /// P12, P13: a path is read in one way, and what is no resource path names no resource.
-#[test]
-fn request_lines() {
+#[cfg_attr(test, test)]
+pub(super) fn request_lines() {
     let seeds = &[
         "/apis/test.io/v1/namespaces/n/things/a/status?watch=true&labelSelector=a%3Db&x",
         "/apis/test.io/v1/watch/things?fieldSelector=metadata.name%3Da",
         "/openapi/v3/apis/test.io/v1?hash=A",
     ];
-    fuzz(seeds, |bytes| {
+    fuzz("request_lines", seeds, move |bytes| {
         let line = text(bytes);
         let (path, query) = line.split_once('?').unwrap_or((&line, ""));
         for method in [Method::GET, Method::DELETE, Method::PATCH] {
@@ -117,9 +117,9 @@ fn request_lines() {
 }
 
 /// V14: JSON that is accepted can be read again.
-#[test]
-fn json_bodies() {
-    fuzz(OBJECTS, |bytes| {
+#[cfg_attr(test, test)]
+pub(super) fn json_bodies() {
+    fuzz("json_bodies", OBJECTS, move |bytes| {
         if let Ok(decoded) = decode::json(bytes) {
             readable(&decoded.value);
             assert!(nodes(&decoded.value) <= bytes.len());
@@ -128,9 +128,9 @@ fn json_bodies() {
 }
 
 /// V14: YAML that is accepted can be read again, and aliases make no more of it than they may.
-#[test]
-fn yaml_bodies() {
-    fuzz(YAML, |bytes| {
+#[cfg_attr(test, test)]
+pub(super) fn yaml_bodies() {
+    fuzz("yaml_bodies", YAML, move |bytes| {
         if let Ok(decoded) = decode::yaml(bytes) {
             readable(&decoded.value);
             assert!(nodes(&decoded.value) <= ALIASED_MAX + 2 * bytes.len() + 1);
@@ -139,23 +139,23 @@ fn yaml_bodies() {
 }
 
 /// L6: selectors are read or refused.
-#[test]
-fn selectors() {
+#[cfg_attr(test, test)]
+pub(super) fn selectors() {
     let seeds = &[
         "a=b,c!=d,e in (f,g),h notin (i),j,!k",
         "metadata.name=a,spec.x!=b\\,c",
     ];
-    fuzz(seeds, |bytes| {
+    fuzz("selectors", seeds, move |bytes| {
         let text = text(bytes);
         let _ = (LabelSelector::parse(&text), FieldSelector::parse(&text));
     });
 }
 
 /// L4: a token is read or refused, and never leads out of its prefix.
-#[test]
-fn continue_tokens() {
+#[cfg_attr(test, test)]
+pub(super) fn continue_tokens() {
     let seeds = &[r#"{"v":"meta.k8s.io/v1","rv":7,"start":"n/a"}"#];
-    fuzz(seeds, |bytes| {
+    fuzz("continue_tokens", seeds, move |bytes| {
         let _ = ContinueToken::decode(&text(bytes));
         if let Ok(token) = ContinueToken::decode(&URL_SAFE_NO_PAD.encode(bytes)) {
             assert_ne!(token.revision, Some(0));
@@ -171,14 +171,14 @@ fn continue_tokens() {
 }
 
 /// L1, L3: the options of a list are read or refused with 400 or 422.
-#[test]
-fn list_options() {
+#[cfg_attr(test, test)]
+pub(super) fn list_options() {
     let seeds = &[
         "limit=5&continue=x&resourceVersion=7&resourceVersionMatch=Exact&timeoutSeconds=3",
         "watch=1&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
         "labelSelector=a%3Db&fieldSelector=metadata.name%3Dc",
     ];
-    fuzz(seeds, |bytes| {
+    fuzz("list_options", seeds, move |bytes| {
         let info = RequestInfo::parse(&Method::GET, "/", Some(&text(bytes)));
         if let Err(error) = ListOptions::from_query(&info.query) {
             assert!(matches!(error.code(), 400 | 422), "{error}");
@@ -187,13 +187,13 @@ fn list_options() {
 }
 
 /// R3: an Accept header chooses something or is 406.
-#[test]
-fn accept_headers() {
+#[cfg_attr(test, test)]
+pub(super) fn accept_headers() {
     let seeds = &[
         "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;q=0.5, */*",
         "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/yaml;pretty=1",
     ];
-    fuzz(seeds, |bytes| {
+    fuzz("accept_headers", seeds, move |bytes| {
         let Some(headers) = headers(header::ACCEPT, bytes) else {
             return;
         };
@@ -215,13 +215,13 @@ fn accept_headers() {
 }
 
 /// R4: an Accept-Encoding or User-Agent header is read or ignored; a default manager is one.
-#[test]
-fn encodings_and_user_agents() {
+#[cfg_attr(test, test)]
+pub(super) fn encodings_and_user_agents() {
     let seeds = &[
         "gzip;q=0.5, br, *",
         "kubectl/v1.36.0 (linux/amd64) kubernetes/abc",
     ];
-    fuzz(seeds, |bytes| {
+    fuzz("encodings_and_user_agents", seeds, move |bytes| {
         let info = RequestInfo::parse(&Method::GET, "/apis", None);
         for name in [header::ACCEPT_ENCODING, header::USER_AGENT] {
             if let Some(headers) = headers(name, bytes) {
@@ -233,8 +233,8 @@ fn encodings_and_user_agents() {
 }
 
 /// A1, V14: whatever operations do, the object can be stored and read again.
-#[test]
-fn json_patches() {
+#[cfg_attr(test, test)]
+pub(super) fn json_patches() {
     let seeds = &[
         r#"[{"op":"add","path":"/spec/a","value":{"b":[1]}},{"op":"move","from":"/spec/a","path":"/c"},
             {"op":"copy","from":"/spec","path":"/spec/x"},{"op":"test","path":"/kind","value":"Thing"},
@@ -243,7 +243,7 @@ fn json_patches() {
             {"op":"add","path":"/metadata/finalizers/-","value":"x"}]"#,
     ];
     let object = decode::json(OBJECTS[0].as_bytes()).unwrap().value;
-    fuzz(seeds, |bytes| {
+    fuzz("json_patches", seeds, move |bytes| {
         let mut object = object.clone();
         let patched = Patch::json(bytes).and_then(|patch| patch.apply(&mut object));
         if patched.is_ok() {
@@ -253,10 +253,10 @@ fn json_patches() {
 }
 
 /// A1, V14: the same of merge patches.
-#[test]
-fn merge_patches() {
+#[cfg_attr(test, test)]
+pub(super) fn merge_patches() {
     let object = decode::json(OBJECTS[0].as_bytes()).unwrap().value;
-    fuzz(OBJECTS, |bytes| {
+    fuzz("merge_patches", OBJECTS, move |bytes| {
         let Ok(decoded) = decode::json(bytes) else {
             return;
         };
@@ -269,10 +269,10 @@ fn merge_patches() {
 }
 
 /// A3: sets of fields survive being written and read again.
-#[test]
-fn field_sets() {
+#[cfg_attr(test, test)]
+pub(super) fn field_sets() {
     let seeds = &[r#"{"f:spec":{".":{},"f:a":{},"k:{\"b\":1}":{"v:[1,2]":{}},"i:3":{}}}"#];
-    fuzz(seeds, |bytes| {
+    fuzz("field_sets", seeds, move |bytes| {
         let Ok(decoded) = decode::json(bytes) else {
             return;
         };
@@ -286,10 +286,10 @@ fn field_sets() {
 
 /// A2, A3: managed fields that a client made up are taken, dropped or refused; the result can be
 /// read again.
-#[test]
-fn managed_fields_and_applies() {
+#[cfg_attr(test, test)]
+pub(super) fn managed_fields_and_applies() {
     let manager = FieldManager::new(&definition());
-    fuzz(OBJECTS, |bytes| {
+    fuzz("managed_fields_and_applies", OBJECTS, move |bytes| {
         let Ok(decoded) = decode::yaml(bytes) else {
             return;
         };
@@ -308,10 +308,10 @@ fn managed_fields_and_applies() {
 }
 
 /// V14, A5: an object that is pruned and valid has a stored form that is read again.
-#[test]
-fn objects() {
+#[cfg_attr(test, test)]
+pub(super) fn objects() {
     let definition = definition();
-    fuzz(OBJECTS, |bytes| {
+    fuzz("objects", OBJECTS, move |bytes| {
         let Ok(decoded) = decode::yaml(bytes) else {
             return;
         };
@@ -337,14 +337,14 @@ fn objects() {
 }
 
 /// V10: the options of a delete are read, or refused with 400.
-#[test]
-fn delete_options() {
+#[cfg_attr(test, test)]
+pub(super) fn delete_options() {
     let seeds = &[
         r#"{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0,"dryRun":["All"],
             "preconditions":{"uid":"u","resourceVersion":"7"},"propagationPolicy":"Orphan"}"#,
         r#"{"orphanDependents":true}"#,
     ];
-    fuzz(seeds, |bytes| {
+    fuzz("delete_options", seeds, move |bytes| {
         if let Err(error) = sent_options(&HeaderMap::new(), bytes) {
             assert_eq!(error.code(), 400);
         }
@@ -352,8 +352,8 @@ fn delete_options() {
 }
 
 /// X9: a policy is read, or refused with a sentence.
-#[test]
-fn audit_policies() {
+#[cfg_attr(test, test)]
+pub(super) fn audit_policies() {
     let seeds = &[
         r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","metadata":{"name":"a"},"omitStages":["Panic"],
             "omitManagedFields":true,"rules":[{"level":"Metadata","users":["a"],"userGroups":["b"],
@@ -368,20 +368,22 @@ fn audit_policies() {
         "/healthz",
     ];
     let requests = requests.map(|path| RequestInfo::parse(&Method::GET, path, None));
-    fuzz(seeds, |bytes| match Policy::parse(bytes) {
-        Ok(policy) => {
-            for request in &requests {
-                let _ = policy.evaluate(None, request);
+    fuzz("audit_policies", seeds, move |bytes| {
+        match Policy::parse(bytes) {
+            Ok(policy) => {
+                for request in &requests {
+                    let _ = policy.evaluate(None, request);
+                }
             }
+            Err(error) => assert!(!error.is_empty()),
         }
-        Err(error) => assert!(!error.is_empty()),
     });
 }
 
 /// Whatever the headers say, nobody but nobody comes of them without a certificate, and nothing of
 /// them is left.
-#[test]
-fn identity_headers() {
+#[cfg_attr(test, test)]
+pub(super) fn identity_headers() {
     let seeds = &[
         "x-remote-user: jane\nx-remote-group: a\nx-remote-extra-k%2Fy: v\nx-remote-uid: u\naccept: x",
         "authorization: Bearer abc.def\nX-Remote-User: system:admin",
@@ -389,7 +391,7 @@ fn identity_headers() {
     let trust = Arc::new(TrustStore::new(Trust::default()));
     let authenticator = Authenticator::new(trust, None);
     let request = RequestInfo::parse(&Method::GET, "/", None);
-    fuzz(seeds, |bytes| {
+    fuzz("identity_headers", seeds, move |bytes| {
         let mut headers = HeaderMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             let Some(colon) = line.iter().position(|byte| *byte == b':') else {

@@ -70,7 +70,7 @@ impl Cluster {
 
     /// The traces that the questions so far say they belong to.
     #[cfg_attr(
-        not(feature = "otlp"),
+        not(feature = "otlp-tests"),
         expect(dead_code, reason = "only traces need it")
     )]
     pub(crate) fn traceparents(&self) -> Vec<String> {

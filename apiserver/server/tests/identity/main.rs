@@ -12,6 +12,6 @@ mod server;
 mod targets;
 mod tls;
 mod tokens;
-#[cfg(feature = "otlp")]
+#[cfg(feature = "otlp-tests")]
 mod traces;
 mod transport;
