@@ -11,6 +11,8 @@
 
 #[path = "control_plane/access.rs"]
 mod access;
+#[path = "support/account.rs"]
+mod account;
 #[path = "control_plane/auditing.rs"]
 mod auditing;
 #[path = "control_plane/children.rs"]

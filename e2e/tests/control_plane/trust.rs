@@ -1,10 +1,9 @@
 //! Whom the server believes: it follows kube-system/extension-apiserver-authentication.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 use e2e::{
-    kubeconfig::write_private,
     pki::{self, Identity},
     testing::Cluster,
 };
@@ -17,6 +16,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
+    account::account_kubeconfig,
     local_server::{LocalServer, get},
     records,
     server::{shared, user_with_certificate},
@@ -40,31 +40,6 @@ pub(crate) fn front_proxy_client(cluster: &Cluster) -> Result<Value> {
         certificate_pem: read("front-proxy-client.crt")?,
         key_pem: read("front-proxy-client.key")?,
     }))
-}
-
-/// A kubeconfig of a ServiceAccount, in the cluster's directory.
-pub(crate) async fn account_kubeconfig(
-    cluster: &Cluster,
-    namespace: &str,
-    account: &str,
-) -> Result<PathBuf> {
-    let token = [
-        "create",
-        "token",
-        account,
-        "-n",
-        namespace,
-        "--duration=12h",
-    ];
-    let token = cluster.kubectl(token).await?.success()?;
-    let args = ["config", "view", "--raw", "--minify", "-o", "json"];
-    let mut kubeconfig: Value = serde_json::from_str(&cluster.kubectl(args).await?.success()?)?;
-    kubeconfig["users"][0]["user"] = json!({ "token": token.trim() });
-    let path = cluster
-        .dir()
-        .join(format!("{namespace}-{account}.kubeconfig"));
-    write_private(&path, kubeconfig.to_string().as_bytes())?;
-    Ok(path)
 }
 
 /// H2, H4: without the binding in kube-system there is nobody to believe, and no traffic is wanted.
