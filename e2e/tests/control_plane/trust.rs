@@ -22,7 +22,7 @@ use super::{
     server::{shared, user_with_certificate},
 };
 
-/// A watch that was refused is tried again with growing pauses.
+/// A watch that was refused is tried again every few seconds; a permission counts after a while.
 const TRUSTED_WITHIN: Duration = Duration::from_mins(1);
 /// An administrator, as the aggregator names one.
 pub(crate) const MASTER: [(&str, &str); 2] = [

@@ -6,7 +6,9 @@
 mod authority;
 mod authorization;
 mod cluster;
+mod degradation;
 mod front_proxy;
+mod patience;
 mod reviews;
 mod server;
 mod targets;

@@ -229,6 +229,13 @@ impl Rig {
             .await
     }
 
+    /// A connection of somebody unknown that has agreed on a protocol.
+    pub(crate) async fn speaking(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let mut config = self.client_config(None, rustls::ALL_VERSIONS);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        self.connect_with(config).await.expect("a connection")
+    }
+
     /// A client that trusts the server and shows a credential.
     pub(crate) fn client_config(
         &self,
