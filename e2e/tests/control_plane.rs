@@ -15,6 +15,8 @@ mod access;
 mod account;
 #[path = "control_plane/auditing.rs"]
 mod auditing;
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "control_plane/children.rs"]
 mod children;
 #[path = "control_plane/collection.rs"]

@@ -133,6 +133,7 @@ impl Listener {
                     certificates: certificates.unwrap_or_default().to_vec().into(),
                     ending,
                 };
+                tracing::debug!(%peer, issuer = connection.certificates.issuer(), "connected");
                 serve_connection(tls, connection, handler, goaway_chance).await;
             });
         }

@@ -21,7 +21,7 @@ use tokio::{
 
 /// How long what was written may wait for a peer that takes nothing: as long as a request may take
 /// upstream, its answer included. TLS hands on 64 KiB at a time, so 1 KiB a second is enough.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A stream with a time for its first bytes and for each write.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod degradation;
 mod front_proxy;
 mod patience;
 mod reviews;
+mod saturation;
 mod server;
 mod targets;
 mod tls;
