@@ -11,6 +11,6 @@ load() {
 }
 
 step 'programs of the test clusters' e2e programs --build
-step 'the server' cargo build --locked -p extension-apiserver --bins
+step 'programs that run as local processes' cargo build --locked -p operator -p extension-apiserver -p apiserver --bins --examples
 step 'build the test' cargo test --locked -p e2e --test load --no-run
 step "load test of $LOAD_SECONDS seconds" load
