@@ -76,7 +76,7 @@ async fn clients_that_behave_notice_nothing_of_those_that_do_not() -> Result<()>
     let after = match after {
         Ok(after) => after,
         Err(error) => {
-            print!("{done}");
+            println!("{done}");
             return Err(error);
         }
     };
