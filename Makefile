@@ -28,6 +28,10 @@ versions: ## The control-plane tests as Kubernetes 1.34 and 1.35, or VERSIONS; f
 soak: ## A cluster under load for SOAK_SECONDS, ten minutes if not set; needs root.
 	@bash hack/soak.sh
 
+.PHONY: load
+load: ## The server under load and faults for LOAD_SECONDS, ten minutes if not set.
+	@bash hack/load.sh
+
 .PHONY: static-programs
 static-programs: ## The static programs that the tests on real nodes put into images.
 	@bash -c 'source hack/lib.sh && static_programs'

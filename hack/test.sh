@@ -48,5 +48,6 @@ step 'static programs' static_programs
 step 'chart' chart
 step 'the harness: nothing is left behind' cargo test --locked -p e2e --test harness -- --ignored --nocapture
 step 'programs that run as local processes' cargo build --locked -p operator -p extension-apiserver -p apiserver --bins --examples
-step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane --test differential
+step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane --test differential --test load
+step 'rotation of the authorities of a cluster' cluster_tests control-plane --test rotation
 step 'node tier' cluster_tests node --test node --test soak --test conformance

@@ -63,7 +63,7 @@ pub fn kube_apiserver(
         format!("--service-cluster-ip-range={}", network::SERVICES),
         flag("tls-cert-file", &pki("apiserver.crt")),
         flag("tls-private-key-file", &pki("apiserver.key")),
-        flag("client-ca-file", &pki("ca.crt")),
+        flag("client-ca-file", &pki("client-ca.crt")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         flag("service-account-key-file", &pki("service-account.pub")),
         flag(

@@ -75,6 +75,8 @@ pub fn generate(tier: Tier, dir: &Path) -> Result<Pki> {
     }
 
     write_authority(dir, "ca", &ca)?;
+    // Whom kube-apiserver lets in by a certificate: a file of its own, so that it can change.
+    write(&dir.join("client-ca.crt"), &ca.pem())?;
     write_authority(dir, "front-proxy-ca", &front_proxy_ca)?;
     write_identity(
         dir,
@@ -247,6 +249,7 @@ mod tests {
             "apiserver.key",
             "ca.crt",
             "ca.key",
+            "client-ca.crt",
             "front-proxy-ca.crt",
             "front-proxy-ca.key",
             "front-proxy-client.crt",

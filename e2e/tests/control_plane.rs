@@ -11,8 +11,12 @@
 
 #[path = "control_plane/access.rs"]
 mod access;
+#[path = "support/account.rs"]
+mod account;
 #[path = "control_plane/auditing.rs"]
 mod auditing;
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "control_plane/children.rs"]
 mod children;
 #[path = "control_plane/collection.rs"]

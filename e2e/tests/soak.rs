@@ -9,10 +9,10 @@ mod disturbances;
 #[expect(dead_code, reason = "other tests need what this one does not")]
 #[path = "node/installation.rs"]
 mod installation;
-#[path = "soak/load.rs"]
-mod load;
-#[path = "soak/observer.rs"]
+#[path = "support/observer.rs"]
 mod observer;
+#[path = "support/traffic.rs"]
+mod traffic;
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const SECONDS_DEFAULT: u64 = 30;
+const LABEL: &str = "soak";
 
 #[tokio::test]
 #[ignore = "needs cluster: node tier, long"]
@@ -31,20 +32,18 @@ async fn no_request_fails_and_no_event_is_lost_while_things_happen() -> Result<(
     };
     let (cluster, _guard) = installation::exclusive().await?;
     let namespace = cluster.namespace("soak").await?;
-    let observer = observer::Observer::begin(&cluster, &namespace.name).await?;
+    let client = traffic::client(&cluster.kubeconfig).await?;
+    let observer = observer::Observer::begin(client.clone(), &namespace.name).await?;
     let stop = CancellationToken::new();
-    let load = tokio::spawn(load::run(
-        load::client(&cluster).await?,
-        namespace.name.clone(),
-        stop.clone(),
-    ));
+    let running = traffic::run(client.clone(), namespace.name.clone(), LABEL, stop.clone());
+    let running = tokio::spawn(running);
     let observer = tokio::spawn(observer.run(stop.clone()));
 
     let end = Instant::now() + Duration::from_secs(seconds);
     let disturbances = disturbances::until(&cluster, end).await;
     stop.cancel();
-    let load = load.await?;
-    print!("{load}");
+    let done = running.await?;
+    print!("{done}");
     let seen = observer.await?.context("the watch failed")?;
     println!(
         "watch: {} events in {} streams",
@@ -54,24 +53,13 @@ async fn no_request_fails_and_no_event_is_lost_while_things_happen() -> Result<(
     let disturbances = disturbances?;
     println!("disturbances: {disturbances}");
 
+    let failures = done.failures.len();
+    assert!(failures == 0, "{failures} requests failed");
+    seen.is_all_of(LABEL, &done)?;
+    let there = traffic::listed(client, &namespace.name, LABEL).await?;
+    assert_eq!(there, done.kept, "what was written and what is there");
     assert!(
-        load.failures.is_empty(),
-        "{} requests failed",
-        load.failures.len()
-    );
-    let first = load
-        .expected
-        .iter()
-        .zip(&seen.events)
-        .position(|(expected, event)| expected != event);
-    assert_eq!(first, None, "the first event that differs");
-    assert_eq!(
-        seen.events.len(),
-        load.expected.len(),
-        "events lost or doubled at the end"
-    );
-    assert!(
-        load.requests() as u64 > seconds * load::PER_SECOND / 2,
+        done.requests() as u64 > seconds * traffic::PER_SECOND / 2,
         "the load was too small"
     );
     assert!(disturbances.all() > 0, "nothing happened");

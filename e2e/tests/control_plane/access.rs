@@ -7,7 +7,7 @@ use e2e::testing::{Cluster, TestNamespace};
 use http::StatusCode;
 use serde_json::json;
 
-use super::{local_server::get, records, server::shared, trust::front_proxy_client};
+use super::{certificates::front_proxy_client, local_server::get, records, server::shared};
 
 /// Longer than the server keeps a refusal.
 const PERMITTED_WITHIN: Duration = Duration::from_secs(30);

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{
+    certificates::front_proxy_client,
     local_server::{GROUP, LocalServer},
     records,
     server::shared,
-    trust::front_proxy_client,
 };
 
 const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n\

@@ -91,7 +91,7 @@ async fn a_client_that_knows_the_discovery_document_gets_304() -> Result<()> {
             ("X-Remote-Group", "system:masters"),
         ];
         let proxy = server
-            .direct(super::trust::front_proxy_client(&server.cluster)?)
+            .direct(super::certificates::front_proxy_client(&server.cluster)?)
             .await?;
         let first = get(&proxy, path, &user).await?;
         assert_eq!(first.status(), StatusCode::OK, "{path}");

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::{
+    certificates::front_proxy_client,
     example::{Example, Served},
     extension_api::SOON,
     local_server::get,
     merging::merge,
     server::get_json,
-    trust::front_proxy_client,
 };
 
 pub(crate) static FLEET: Served = Served {

@@ -9,10 +9,10 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::{
+    certificates::front_proxy_client,
     example::Example,
     fleet::{create, path, shared, status, value},
     local_server::get,
-    trust::front_proxy_client,
 };
 
 /// Longer than the server keeps a refusal.

@@ -12,9 +12,9 @@ use kube::Client;
 use tokio::process::Command;
 
 use super::{
+    certificates::front_proxy_client,
     local_server::{GROUP, get},
     server::shared,
-    trust::front_proxy_client,
 };
 
 /// The figures of a check of one version of a group, whose server `direct` reaches as the front proxy.

@@ -15,11 +15,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    account::account_kubeconfig,
+    certificates::{MASTER, front_proxy_client},
     extension_api::unique,
     local_server::{LocalServer, get},
     records::{self, record, records},
     server::shared,
-    trust::{MASTER, account_kubeconfig, front_proxy_client},
 };
 
 /// How long the namespace controller may take.

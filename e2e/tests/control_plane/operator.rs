@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use super::{
+    account::account_kubeconfig,
     extension_api::unique,
     program::{Program, free_port},
-    trust::account_kubeconfig,
 };
 
 /// The operator's namespace, where authorities are.

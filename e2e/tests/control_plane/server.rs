@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use base64::prelude::{BASE64_STANDARD, Engine};
-use e2e::{pki::Identity, testing::Cluster};
+use e2e::testing::Cluster;
 use http::StatusCode;
 use kube::Client;
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::TlsConnector;
 
@@ -65,14 +64,6 @@ impl LocalServer {
     pub(crate) fn log(&self) -> Result<String> {
         self.program.log()
     }
-}
-
-/// A user of a kubeconfig who has a client certificate.
-pub(crate) fn user_with_certificate(identity: &Identity) -> Value {
-    json!({
-        "client-certificate-data": BASE64_STANDARD.encode(&identity.certificate_pem),
-        "client-key-data": BASE64_STANDARD.encode(&identity.key_pem),
-    })
 }
 
 /// A GET whose answer has to be JSON with status 200.

@@ -1,72 +1,27 @@
 //! Whom the server believes: it follows kube-system/extension-apiserver-authentication.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::{
-    kubeconfig::write_private,
-    pki::{self, Identity},
-    testing::Cluster,
-};
+use e2e::{pki, testing::Cluster};
 use http::StatusCode;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
+    account::account_kubeconfig,
+    certificates::{MASTER, front_proxy_client, user_with_certificate},
     local_server::{LocalServer, get},
     records,
-    server::{shared, user_with_certificate},
+    server::shared,
 };
 
-/// A watch that was refused is tried again with growing pauses.
+/// A watch that was refused is tried again every few seconds; a permission counts after a while.
 const TRUSTED_WITHIN: Duration = Duration::from_mins(1);
-/// An administrator, as the aggregator names one.
-pub(crate) const MASTER: [(&str, &str); 2] = [
-    ("X-Remote-User", "system:admin"),
-    ("X-Remote-Group", "system:masters"),
-];
-
-/// The aggregator's own client certificate, as a user of a kubeconfig.
-pub(crate) fn front_proxy_client(cluster: &Cluster) -> Result<Value> {
-    let read = |name: &str| {
-        let path = cluster.dir().join("pki").join(name);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    Ok(user_with_certificate(&Identity {
-        certificate_pem: read("front-proxy-client.crt")?,
-        key_pem: read("front-proxy-client.key")?,
-    }))
-}
-
-/// A kubeconfig of a ServiceAccount, in the cluster's directory.
-pub(crate) async fn account_kubeconfig(
-    cluster: &Cluster,
-    namespace: &str,
-    account: &str,
-) -> Result<PathBuf> {
-    let token = [
-        "create",
-        "token",
-        account,
-        "-n",
-        namespace,
-        "--duration=12h",
-    ];
-    let token = cluster.kubectl(token).await?.success()?;
-    let args = ["config", "view", "--raw", "--minify", "-o", "json"];
-    let mut kubeconfig: Value = serde_json::from_str(&cluster.kubectl(args).await?.success()?)?;
-    kubeconfig["users"][0]["user"] = json!({ "token": token.trim() });
-    let path = cluster
-        .dir()
-        .join(format!("{namespace}-{account}.kubeconfig"));
-    write_private(&path, kubeconfig.to_string().as_bytes())?;
-    Ok(path)
-}
-
 /// H2, H4: without the binding in kube-system there is nobody to believe, and no traffic is wanted.
 #[tokio::test]
 #[ignore = "needs cluster: control plane"]

@@ -14,9 +14,9 @@ use kube::{
 use serde_json::json;
 
 use super::{
+    certificates::front_proxy_client,
     records::{record, records},
     server::shared,
-    trust::front_proxy_client,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);

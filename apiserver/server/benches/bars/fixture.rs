@@ -119,18 +119,30 @@ impl Fixture {
 
     /// Answers a request for the collection.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let (api, connection) = (Arc::clone(&self.api), Arc::clone(&self.connection));
-        let response = api.handle(connection, request).await;
+        let response = self.handle()(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         response
+    }
+
+    /// Answers one request, whatever the answer is, also in a task of its own.
+    pub(crate) fn handle(
+        &self,
+    ) -> impl FnOnce(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + use<> {
+        let (api, connection) = (Arc::clone(&self.api), Arc::clone(&self.connection));
+        move |request| Box::pin(api.handle(connection, request))
     }
 }
 
 /// A GET of the collection as a connection hands it over: only hyper can make its body.
 pub(crate) async fn get(query: &str, accept: &str) -> Request<Incoming> {
+    let path = format!("/apis/{GROUP}/v1/namespaces/{NAMESPACE}/{PLURAL}{query}");
+    get_path(&path, accept).await
+}
+
+/// As [`get`], of any path.
+pub(crate) async fn get_path(path: &str, accept: &str) -> Request<Incoming> {
     let (mut client, server) = tokio::io::duplex(1024);
-    let path = format!("/apis/{GROUP}/v1/namespaces/{NAMESPACE}/{PLURAL}");
-    let head = format!("GET {path}{query} HTTP/1.1\r\nhost: bench\r\naccept: {accept}\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: bench\r\naccept: {accept}\r\n\r\n");
     let sent = client.write_all(head.as_bytes()).await;
     sent.expect("the head fits into the buffer");
     let (sender, arrived) = oneshot::channel();

@@ -6,6 +6,7 @@
 
 mod encode;
 mod fixture;
+mod full;
 mod identity;
 mod list;
 mod measure;
@@ -24,6 +25,7 @@ fn main() {
         encode::run();
         Box::pin(list::run()).await;
         Box::pin(watch::run()).await;
+        Box::pin(full::run()).await;
         Box::pin(identity::run()).await;
     });
 }

@@ -17,7 +17,7 @@ use crate::{
     measure::{Bar, cost, print},
 };
 
-const WATCHES: u32 = 1000;
+pub(crate) const WATCHES: u32 = 1000;
 const RUNS: usize = 101;
 /// Most processor time for each watch.
 const BAR: Duration = Duration::from_micros(1);
@@ -74,6 +74,11 @@ pub(crate) async fn run() {
     }
 }
 
+/// Starts a watch that nothing is expected of.
+pub(crate) async fn begin(fixture: &Fixture, query: &str, accept: &str) -> AbortHandle {
+    watch(fixture, query, accept, &Arc::default()).await
+}
+
 /// Starts a watch whose frames are counted.
 async fn watch(
     fixture: &Fixture,
@@ -92,7 +97,7 @@ async fn watch(
 }
 
 /// Lets every task come to where it waits.
-async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..TURNS {
         yield_now().await;
     }

@@ -9,6 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{
     certificates::{CertificatePool, Subject},
@@ -57,6 +58,12 @@ impl From<Vec<CertificateDer<'static>>> for PresentedCertificates {
 }
 
 impl PresentedCertificates {
+    /// Who signed the client's certificate, as it says itself, for the log.
+    pub(crate) fn issuer(&self) -> Option<String> {
+        let (_, certificate) = X509Certificate::from_der(self.chain.first()?).ok()?;
+        Some(certificate.issuer().to_string())
+    }
+
     /// Whose they are; `None` when there are none.
     pub(super) fn owners(&self, trust: &Arc<Trust>) -> Option<Arc<Owners>> {
         if self.chain.is_empty() {

@@ -91,6 +91,11 @@ impl Codec {
 }
 
 impl Entry {
+    /// The stored encoding's length in bytes.
+    pub(super) fn stored_len(&self) -> usize {
+        self.stored.len()
+    }
+
     /// The served encoding's length in bytes.
     pub fn served_len(&self) -> usize {
         self.codec.form.served_len(self.tail(), self.revision.0)

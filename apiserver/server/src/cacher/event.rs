@@ -99,6 +99,12 @@ impl CacheEvent {
         })
     }
 
+    /// What it adds to the memory: the object that was written, or the last one of a deleted object.
+    pub(super) fn weight(&self) -> usize {
+        let entry = self.current.as_ref().or(self.previous.as_ref());
+        entry.map_or(0, |entry| entry.stored_len())
+    }
+
     pub(super) fn key(&self) -> &str {
         self.current
             .as_ref()

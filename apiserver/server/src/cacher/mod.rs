@@ -41,8 +41,13 @@ use crate::metrics::CacheCounts;
 
 /// Events that the ring keeps, so that watches can resume: upstream's largest ring.
 const RING_CAPACITY: usize = 102_400;
+/// What the objects of these events may weigh, as they are stored: twice as much as a full ring of objects
+/// of 1 kB. Without it somebody who changes large objects could fill any memory.
+const RING_BYTES_MAX: usize = 256 << 20;
 /// Newest events whose frames are kept for the next watch: watches that follow need no others.
 const FRAMES_CAPACITY: usize = 512;
+/// What the objects of those may weigh; a frame weighs about as much, once for each form that is watched.
+const FRAMES_BYTES_MAX: usize = 32 << 20;
 /// How long a read waits for the cache to reach a revision, as upstream's `blockTimeout`.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -61,6 +66,9 @@ pub struct Cacher {
 struct State {
     objects: BTreeMap<Arc<str>, Arc<Entry>>,
     ring: VecDeque<Arc<CacheEvent>>,
+    /// The weight of the events in the ring, and of those whose frames are kept.
+    ring_bytes: usize,
+    frames_bytes: usize,
     /// The frames of the newest events in the ring, in the same order.
     frames: VecDeque<Arc<Frames>>,
     /// The sequence number of the first event in the ring; it only grows.
@@ -177,6 +185,7 @@ impl Cacher {
         state.first_sequence += state.ring.len() as u64 + 1;
         state.ring.clear();
         state.frames.clear();
+        (state.ring_bytes, state.frames_bytes) = (0, 0);
         state.objects = entries
             .into_iter()
             .map(|entry| (Arc::clone(&entry.key), entry))
@@ -228,16 +237,24 @@ impl State {
                 .insert(Arc::clone(&entry.key), Arc::clone(entry)),
             None => self.objects.remove(event.key()),
         };
+        self.ring_bytes += event.weight();
+        self.frames_bytes += event.weight();
         self.ring.push_back(event);
         self.frames.push_back(Arc::default());
-        while self.ring.len() > ring_capacity {
-            if let Some(oldest) = self.ring.pop_front() {
-                self.floor = oldest.revision;
-                self.first_sequence += 1;
-            }
-        }
-        while self.frames.len() > FRAMES_CAPACITY.min(self.ring.len()) {
+        while self.frames.len() > FRAMES_CAPACITY.min(ring_capacity)
+            || self.frames_bytes > FRAMES_BYTES_MAX
+        {
+            let oldest = self.ring.get(self.ring.len() - self.frames.len());
+            self.frames_bytes -= oldest.map_or(0, |event| event.weight());
             self.frames.pop_front();
+        }
+        while self.ring.len() > ring_capacity || self.ring_bytes > RING_BYTES_MAX {
+            let Some(oldest) = self.ring.pop_front() else {
+                break;
+            };
+            self.ring_bytes -= oldest.weight();
+            self.floor = oldest.revision;
+            self.first_sequence += 1;
         }
     }
 

@@ -195,6 +195,46 @@ async fn a_watch_from_a_forgotten_revision_is_expired() {
     );
 }
 
+/// M11: large objects are forgotten sooner, so that changing one again and again fills no memory.
+#[test]
+fn the_ring_is_bounded_by_weight_too() {
+    const LARGE: usize = 2 << 20;
+    let codec = Codec::new(&thing_definition());
+    let mut state = State::default();
+    let mut revision = 0;
+    // Deletes of what the cache has, because those need not be read again.
+    let mut delete = |state: &mut State, value: &Bytes, times: usize| {
+        let record = storage::Record {
+            key: key("a").into(),
+            value: value.clone(),
+            revision: Revision(1),
+        };
+        let cached = Arc::new(codec.read(record.clone()).unwrap());
+        for _ in 0..times {
+            revision += 1;
+            let event = storage::Event {
+                key: record.key.clone(),
+                revision: Revision(revision),
+                value: None,
+                previous: Some(record.clone()),
+            };
+            let event = CacheEvent::new(&codec, event, Some(Arc::clone(&cached))).unwrap();
+            state.apply(Arc::new(event), RING_CAPACITY);
+        }
+    };
+    let large = object("a", &"x".repeat(LARGE));
+    delete(&mut state, &large, 200);
+    assert_eq!(state.ring.len(), RING_BYTES_MAX / large.len());
+    assert_eq!(state.frames.len(), FRAMES_BYTES_MAX / large.len());
+    assert_eq!(state.floor.0, 200 - state.ring.len() as u64);
+    assert!(state.sequence_after(Revision(1)).is_none());
+    assert!(state.sequence_after(Revision(199)).is_some());
+    delete(&mut state, &object("a", "small"), 2 * FRAMES_CAPACITY);
+    assert_eq!(state.frames.len(), FRAMES_CAPACITY);
+    let weight: usize = state.ring.iter().map(|event| event.weight()).sum();
+    assert_eq!(state.ring_bytes, weight);
+}
+
 /// W7, N12: a watch that falls behind is ended with a 410 event and never slows a writer.
 #[tokio::test]
 async fn a_slow_watch_is_ended_with_410() {

@@ -258,6 +258,30 @@ async fn a_request_is_counted_once_under_its_labels() {
     assert!(text.lines().any(in_bucket), "{text}");
 }
 
+/// X4, X11: a request that found no place is one that the server ended, under the labels of what was
+/// asked for, and one of all requests too.
+#[tokio::test]
+async fn a_request_without_a_place_is_counted_as_terminated() {
+    let metrics = Metrics::new(&[thing_definition()]);
+    let dry_run = format!("{THINGS}?dryRun=All");
+    let monitored = monitor(&metrics, &Method::POST, &dry_run);
+    monitored.terminated(429);
+    let refusal = response::text(StatusCode::TOO_MANY_REQUESTS, "later");
+    drop(monitored.finish(refusal, Duration::ZERO));
+    let text = text(&metrics).await;
+    let labels = "group=\"test.io\",version=\"v1\",resource=\"things\",scope=\"resource\",\
+        subresource=\"\",verb=\"POST\"} 1\n";
+    for start in [
+        "apiserver_request_terminations_total{code=\"429\",component=\"apiserver\",",
+        "apiserver_request_total{code=\"429\",component=\"apiserver\",dry_run=\"All\",",
+    ] {
+        assert!(
+            text.contains(&format!("{start}{labels}")),
+            "{start}: {text}"
+        );
+    }
+}
+
 /// X11: dry runs are no part of the service level, and the sizes of writes are not observed.
 #[tokio::test]
 async fn dry_runs_and_writes_are_left_out_where_kubernetes_leaves_them_out() {

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::TlsConfig;
+use super::{TlsConfig, patience::Patient, tls::HTTP2};
 use crate::{authentication::PresentedCertificates, metrics::Counter, response::Body};
 
 /// Connections at a time. An idle one costs about 24 KiB, so this bounds them to 240 MiB; the
@@ -27,6 +27,8 @@ const CONNECTIONS_MAX: usize = 10_000;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the head of an HTTP/1 request may take, as upstream's `ReadHeaderTimeout`.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// What a client of HTTP/2 says first, and how long that may take, as Go's server allows.
+const PREFACE: (usize, Duration) = (24, Duration::from_secs(10));
 /// Streams on one HTTP/2 connection: the aggregator sends every user's watches over few of them.
 const STREAMS_MAX: u32 = 1000;
 /// What may be in flight towards us, per stream and connection, as upstream.
@@ -131,6 +133,7 @@ impl Listener {
                     certificates: certificates.unwrap_or_default().to_vec().into(),
                     ending,
                 };
+                tracing::debug!(%peer, issuer = connection.certificates.issuer(), "connected");
                 serve_connection(tls, connection, handler, goaway_chance).await;
             });
         }
@@ -190,8 +193,15 @@ async fn serve_connection<H, F>(
         let answer = Box::pin(handler(Arc::clone(&connection), request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let builder = http_builder();
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(tls), service));
+    // As agreed in the handshake: to find it out by the first bytes, hyper waits for them without end.
+    let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
+    let (builder, greeting) = if is_http2 {
+        (http_builder().http2_only(), PREFACE.0)
+    } else {
+        (http_builder().http1_only(), 0)
+    };
+    let stream = Patient::new(tls, greeting, PREFACE.1);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = serving.as_mut() => served,
         () = ending.cancelled() => {

@@ -5,6 +5,7 @@
 
 mod client_certificates;
 mod listener;
+mod patience;
 mod serving_certificate;
 mod tls;
 

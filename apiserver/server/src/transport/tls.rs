@@ -18,6 +18,8 @@ use super::{
 };
 use crate::authentication::{Trust, TrustStore};
 
+/// HTTP/2 by its name in a handshake.
+pub(super) const HTTP2: &[u8] = b"h2";
 /// Time between two looks at the certificate files.
 const RELOAD_PERIOD: Duration = Duration::from_secs(5);
 
@@ -121,6 +123,6 @@ fn build(certificate: &ServingCertificate, trust: &Trust) -> Result<ServerConfig
         .map_err(|e| e.to_string())?
         .with_client_cert_verifier(Arc::new(RequestClientCertificate { authorities }))
         .with_cert_resolver(Arc::new(OneCertificate(Arc::clone(&certificate.key))));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

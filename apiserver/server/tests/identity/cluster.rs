@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,6 +33,13 @@ pub(crate) struct Cluster {
     pub(crate) allowed: Mutex<Vec<&'static str>>,
     /// What fails of the next reviews, one by one; then the last one stays.
     pub(crate) failures: Mutex<Vec<Failure>>,
+    /// Whether the ConfigMap may not be read; what reads it then is ended.
+    pub(crate) config_map_denied: watch::Sender<bool>,
+    /// How long each review takes.
+    pub(crate) review_takes: Mutex<Duration>,
+    /// How many reviews are being answered, and how many were at the most.
+    open: AtomicUsize,
+    most_open: AtomicUsize,
     /// Every review's `spec`, in the order of arrival.
     asked: Mutex<Vec<Value>>,
     /// Every review's header that says which trace it belongs to.
@@ -46,6 +54,10 @@ impl Cluster {
             tokens: Mutex::default(),
             allowed: Mutex::new(vec!["jane"]),
             failures: Mutex::default(),
+            config_map_denied: watch::Sender::new(false),
+            review_takes: Mutex::default(),
+            open: AtomicUsize::default(),
+            most_open: AtomicUsize::default(),
             asked: Mutex::default(),
             traceparents: Mutex::default(),
             written: AtomicUsize::default(),
@@ -82,6 +94,11 @@ impl Cluster {
         self.written.load(Ordering::SeqCst)
     }
 
+    /// How many reviews were being answered at the same time, at the most.
+    pub(crate) fn most_asked_at_once(&self) -> usize {
+        self.most_open.load(Ordering::SeqCst)
+    }
+
     async fn answer(&self, request: Request<Body>) -> Response<BoxBody<Bytes, Infallible>> {
         let (parts, body) = request.into_parts();
         let body = body
@@ -93,6 +110,7 @@ impl Cluster {
         let is_watch = parts.uri.query().is_some_and(|q| q.contains("watch="));
         if parts.method == Method::GET {
             return match path.rsplit('/').next().unwrap_or_default() {
+                "configmaps" if *self.config_map_denied.borrow() => failed(403),
                 "configmaps" if is_watch => streamed(self.changes()),
                 "configmaps" => whole(200, &self.config_maps()),
                 _ if is_watch => streamed(stream::pending()),
@@ -110,6 +128,9 @@ impl Cluster {
         if let Some(Ok(parent)) = parts.headers.get("traceparent").map(|value| value.to_str()) {
             self.traceparents.lock().push(parent.to_owned());
         }
+        let _open = Open::begin(self);
+        let takes = *self.review_takes.lock();
+        tokio::time::sleep(takes).await;
         let failure = {
             let mut failures = self.failures.lock();
             match failures.len() {
@@ -119,9 +140,7 @@ impl Cluster {
             }
         };
         if let Some(code) = failure {
-            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                "status": "Failure", "message": "scripted", "code": code});
-            return whole(code, &status);
+            return failed(code);
         }
         review["status"] = match kind {
             "tokenreviews" => self.token(&review["spec"]),
@@ -149,17 +168,46 @@ impl Cluster {
         list("ConfigMap", &items)
     }
 
-    /// Every change from now on, as events of a watch.
+    /// The ConfigMap as it is and every change from now on, as events of a watch that ends when it is
+    /// not allowed any more.
     fn changes(&self) -> impl Stream<Item = Value> + Send + Sync + 'static {
-        let receiver = self.config_map.subscribe();
-        stream::unfold(receiver, |mut receiver| async move {
-            receiver.changed().await.ok()?;
-            let event = match &*receiver.borrow_and_update() {
-                Some(data) => json!({"type": "MODIFIED", "object": config_map(data)}),
-                None => json!({"type": "DELETED", "object": config_map(&BTreeMap::new())}),
-            };
-            Some((event, receiver))
-        })
+        let (mut receiver, denied) = (
+            self.config_map.subscribe(),
+            self.config_map_denied.subscribe(),
+        );
+        receiver.mark_changed();
+        stream::unfold(
+            (receiver, denied),
+            |(mut receiver, mut denied)| async move {
+                tokio::select! {
+                    biased;
+                    _ = denied.wait_for(|denied| *denied) => return None,
+                    changed = receiver.changed() => changed.ok()?,
+                }
+                let event = match &*receiver.borrow_and_update() {
+                    Some(data) => json!({"type": "MODIFIED", "object": config_map(data)}),
+                    None => json!({"type": "DELETED", "object": config_map(&BTreeMap::new())}),
+                };
+                Some((event, (receiver, denied)))
+            },
+        )
+    }
+}
+
+/// A review that is being answered.
+struct Open<'a>(&'a Cluster);
+
+impl<'a> Open<'a> {
+    fn begin(cluster: &'a Cluster) -> Self {
+        let now = cluster.open.fetch_add(1, Ordering::SeqCst) + 1;
+        cluster.most_open.fetch_max(now, Ordering::SeqCst);
+        Self(cluster)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -190,6 +238,12 @@ fn quota() -> Value {
 
 fn list(kind: &str, items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": format!("{kind}List"), "metadata": {"resourceVersion": "1"}, "items": items})
+}
+
+fn failed(code: u16) -> Response<BoxBody<Bytes, Infallible>> {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Failure", "message": "scripted", "code": code});
+    whole(code, &status)
 }
 
 fn whole(code: u16, value: &Value) -> Response<BoxBody<Bytes, Infallible>> {

@@ -6,8 +6,11 @@
 mod authority;
 mod authorization;
 mod cluster;
+mod degradation;
 mod front_proxy;
+mod patience;
 mod reviews;
+mod saturation;
 mod server;
 mod targets;
 mod tls;

@@ -22,6 +22,7 @@ use storage::{MemoryStorage, Storage};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -41,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) clients: Authority,
     pub(crate) proxies: Authority,
+    /// Whether requests for the subresource `echo` are held up.
+    pub(crate) held_up: watch::Sender<bool>,
     address: SocketAddr,
     certificate: CertificateDer<'static>,
     task: JoinHandle<Result<(), String>>,
@@ -138,13 +141,16 @@ impl Rig {
             Surroundings::in_cluster(cluster.client(), source).expect("everything is local");
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
         let localhost = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(localhost, vec![things()], &storage, prepare(surroundings));
+        let held_up = watch::Sender::new(false);
+        let things = things(held_up.subscribe());
+        let server = Server::bind(localhost, vec![things], &storage, prepare(surroundings));
         let server = server.await.expect("everything is local");
         let server = server.with_goaway_chance(goaway_chance);
         let rig = Self {
             cluster,
             clients,
             proxies,
+            held_up,
             address: server.address(),
             certificate: serving.cert.der().clone(),
             task: tokio::spawn(server.run(Duration::ZERO)),
@@ -237,6 +243,13 @@ impl Rig {
             .await
     }
 
+    /// A connection of somebody unknown that has agreed on a protocol.
+    pub(crate) async fn speaking(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let mut config = self.client_config(None, rustls::ALL_VERSIONS);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        self.connect_with(config).await.expect("a connection")
+    }
+
     /// A client that trusts the server and shows a credential.
     pub(crate) fn client_config(
         &self,
@@ -278,7 +291,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 }
 
 /// A kind whose subresource `echo` shows the headers that a handler sees.
-fn things() -> Resource {
+fn things(held_up: watch::Receiver<bool>) -> Resource {
     let definition = ResourceDefinition {
         group: "test.io".to_owned(),
         version: "v1".to_owned(),
@@ -302,7 +315,7 @@ fn things() -> Resource {
         selectable_fields: Vec::new(),
         columns: Vec::new(),
     };
-    let echo: Arc<dyn CustomSubresource> = Arc::new(Echo);
+    let echo: Arc<dyn CustomSubresource> = Arc::new(Echo { held_up });
     Resource {
         definition,
         strategy: Arc::new(SchemaOnly),
@@ -311,7 +324,9 @@ fn things() -> Resource {
 }
 
 #[derive(Debug)]
-struct Echo;
+struct Echo {
+    held_up: watch::Receiver<bool>,
+}
 
 impl CustomSubresource for Echo {
     fn answer<'a>(
@@ -319,6 +334,11 @@ impl CustomSubresource for Echo {
         request: SubresourceRequest<'a>,
     ) -> BoxFuture<'a, Result<SubresourceAnswer, ApiError>> {
         let text = format!("for {:?}: {:?}", request.user.name, request.headers);
-        Box::pin(async move { Ok(SubresourceAnswer::text(StatusCode::OK, text)) })
+        let mut held_up = self.held_up.clone();
+        Box::pin(async move {
+            let freed = held_up.wait_for(|held_up| !held_up).await;
+            freed.map_err(ApiError::internal)?;
+            Ok(SubresourceAnswer::text(StatusCode::OK, text))
+        })
     }
 }

@@ -122,7 +122,7 @@ async fn ask(client: &mut SendRequest<Empty<Bytes>>, authorization: Option<&str>
 
 impl Rig {
     /// A connection of HTTP/2, and the task that ends with it.
-    async fn http2(
+    pub(crate) async fn http2(
         &self,
         credential: Option<&Credential>,
     ) -> (SendRequest<Empty<Bytes>>, JoinHandle<()>) {

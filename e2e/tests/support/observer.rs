@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use e2e::testing::Cluster;
+use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt};
 use kube::{
-    Api, ResourceExt,
+    Api, Client, ResourceExt,
     api::{DynamicObject, ListParams, WatchEvent, WatchParams},
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::load::{client, records};
+use super::traffic::{Traffic, records};
 
 /// How long each stream lasts: short, so that beginning again is part of the test.
 const STREAM_SECONDS: u32 = 11;
@@ -36,8 +35,8 @@ pub(crate) struct Seen {
 
 impl Observer {
     /// From now on.
-    pub(crate) async fn begin(cluster: &Cluster, namespace: &str) -> Result<Self> {
-        let api = records(client(cluster).await?, namespace);
+    pub(crate) async fn begin(client: Client, namespace: &str) -> Result<Self> {
+        let api = records(client, namespace);
         let list = api.list(&ListParams::default()).await?;
         let version = list
             .metadata
@@ -77,8 +76,41 @@ impl Observer {
             }
             WatchEvent::Error(error) => bail!("the watch failed: {error:?}"),
         };
-        self.version = object.resource_version().context("it has a version")?;
+        let version = object.resource_version().context("it has a version")?;
+        let (before, after): (u64, u64) = (self.version.parse()?, version.parse()?);
+        ensure!(
+            after > before,
+            "{verb} {}: {after} came after {before}",
+            object.name_any()
+        );
+        self.version = version;
         seen.events.push(format!("{verb} {}", object.name_any()));
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Whether this is all that a client did, once and in order; the label is that of its records.
+    pub(crate) fn is_all_of(&self, label: &str, traffic: &Traffic) -> Result<()> {
+        let of_it = |event: &&String| {
+            let name = event
+                .split(' ')
+                .nth(1)
+                .and_then(|name| name.rsplit_once('-'));
+            name.is_some_and(|(prefix, _)| prefix == label)
+        };
+        let seen: Vec<_> = self.events.iter().filter(of_it).collect();
+        let mut pairs = traffic.expected.iter().zip(&seen);
+        let differs = pairs.position(|(expected, seen)| expected != *seen);
+        ensure!(
+            differs.is_none(),
+            "{label}: event {differs:?} is the first that differs"
+        );
+        let (seen, expected) = (seen.len(), traffic.expected.len());
+        ensure!(
+            seen == expected,
+            "{label}: {seen} events were seen of {expected}"
+        );
         Ok(())
     }
 }
