@@ -33,9 +33,9 @@ mod document;
 mod encoding;
 mod endpoints;
 mod fields;
-#[cfg(all(test, not(fuzzing)))]
+#[cfg(test)]
 mod fuzz;
-#[cfg(fuzzing)]
+#[cfg(all(fuzzing, not(test)))]
 pub mod fuzz;
 mod health;
 mod impersonation;

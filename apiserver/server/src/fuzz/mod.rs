@@ -8,18 +8,18 @@
 //! for libFuzzer, which finds new inputs by what they reach, and keeps the best of them in
 //! `fuzz/corpus`.
 
-#[cfg(fuzzing)]
+#[cfg(not(test))]
 mod by_coverage;
-#[cfg(all(test, not(fuzzing)))]
+#[cfg(test)]
 mod mutation;
 mod targets;
-#[cfg(all(test, not(fuzzing)))]
+#[cfg(test)]
 mod tests;
 
-#[cfg(fuzzing)]
+#[cfg(not(test))]
 pub use by_coverage::{TARGETS, run, seeds};
 
-#[cfg(fuzzing)]
+#[cfg(not(test))]
 use by_coverage::fuzz;
-#[cfg(not(fuzzing))]
+#[cfg(test)]
 use tests::fuzz;
