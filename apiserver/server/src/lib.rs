@@ -51,7 +51,9 @@ mod server;
 pub mod serving;
 pub mod standalone;
 pub mod subresource;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
+mod testing;
+#[cfg(all(fuzzing, not(test)))]
 mod testing;
 #[cfg(feature = "otlp")]
 pub mod traces;
