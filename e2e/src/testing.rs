@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use crate::cluster;
 use crate::image::Image;
+use crate::namespaces::Namespaces;
 use crate::state::{ClusterDir, StateDir};
 use crate::wait;
 
@@ -151,6 +152,12 @@ impl Cluster {
         wait::wait_for(description, timeout, check)
             .await
             .with_context(|| format!("component logs: {}", self.logs().display()))
+    }
+
+    /// The file of the node's network namespace; node tier only.
+    pub fn node_network(&self) -> Result<PathBuf> {
+        let init = Namespaces::find(&self.dir)?.init;
+        Ok(PathBuf::from(format!("/proc/{}/ns/net", init.pid)))
     }
 
     /// Loads a static program as an image; node tier only.

@@ -18,3 +18,5 @@ mod kubectl;
 mod lifecycle;
 #[path = "node/refusals.rs"]
 mod refusals;
+#[path = "node/rolling.rs"]
+mod rolling;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{local_server::get, server::shared, trust::front_proxy_client};
+use super::{certificates::front_proxy_client, local_server::get, server::shared};
 
 const HEADERS: [&str; 2] = [
     "x-kubernetes-pf-flowschema-uid",

@@ -4,9 +4,11 @@
 //! process to close its pipe, and then stops the server by its id and removes its directory.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::Write,
-    net::TcpListener,
+    net::{IpAddr, Ipv4Addr, TcpListener},
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -32,6 +34,10 @@ const FAST: &str = "fsync = off\nfull_page_writes = off\n";
 /// Roles other than this one need a password.
 const SUPERUSER: &str = "postgres";
 
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+const OPEN_ACCESS: &str = "host all all all trust\n";
+
 const ACCESS: &str = "hostssl all certified 127.0.0.1/32 cert\n\
     host all postgres 127.0.0.1/32 trust\n\
     hostssl all tls_only 127.0.0.1/32 scram-sha-256\n\
@@ -56,6 +62,9 @@ pub struct Cluster {
     programs: PathBuf,
     owner: Option<&'static str>,
     directory: PathBuf,
+    /// The namespace that the server listens in, if it is not this process' own.
+    network: Option<PathBuf>,
+    address: IpAddr,
     port: u16,
     guard: Child,
     databases: AtomicU32,
@@ -75,7 +84,16 @@ impl Cluster {
     /// # Errors
     /// What is missing, or what the server's log says.
     pub fn start() -> anyhow::Result<Self> {
-        Self::with_settings(FAST)
+        Self::with_settings(FAST, None, LOCALHOST)
+    }
+
+    /// A new one in another network namespace, as a file such as `/proc/1/ns/net`, on one of its
+    /// addresses. Whoever is in there gets in without a password.
+    ///
+    /// # Errors
+    /// What is missing, or what the server's log says.
+    pub fn start_in(network: &Path, address: IpAddr) -> anyhow::Result<Self> {
+        Self::with_settings(FAST, Some(network), address)
     }
 
     /// A new one that syncs to the disk as a real one does.
@@ -83,10 +101,14 @@ impl Cluster {
     /// # Errors
     /// What is missing, or what the server's log says.
     pub fn start_durable() -> anyhow::Result<Self> {
-        Self::with_settings("")
+        Self::with_settings("", None, LOCALHOST)
     }
 
-    fn with_settings(settings: &str) -> anyhow::Result<Self> {
+    fn with_settings(
+        settings: &str,
+        network: Option<&Path>,
+        address: IpAddr,
+    ) -> anyhow::Result<Self> {
         let programs = find_programs()?;
         let directory = tempfile::Builder::new()
             .prefix("postgres-")
@@ -103,6 +125,8 @@ impl Cluster {
             programs,
             owner: None,
             directory,
+            network: network.map(Path::to_owned),
+            address,
             port: 0,
             guard,
             databases: AtomicU32::new(0),
@@ -118,27 +142,30 @@ impl Cluster {
             command.args(options).args(["-U", SUPERUSER, "-D"]);
             command.arg(cluster.data());
         })?;
-        fs::write(cluster.data().join("pg_hba.conf"), ACCESS)?;
+        let access = network.map_or(ACCESS, |_| OPEN_ACCESS);
+        fs::write(cluster.data().join("pg_hba.conf"), access)?;
         let mut file = fs::OpenOptions::new()
             .append(true)
             .open(cluster.data().join("postgresql.conf"))?;
-        let common = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
-            max_connections = 300\nshared_buffers = 32MB\n";
+        let common = format!(
+            "listen_addresses = '{address}'\nunix_socket_directories = ''\n\
+            max_connections = 300\nshared_buffers = 32MB\n"
+        );
         file.write_all(format!("{common}{settings}").as_bytes())?;
         cluster.port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         cluster.resume()?;
         Ok(cluster)
     }
 
-    /// The port on 127.0.0.1.
+    /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The URL of a database for a role, as `user` or `user:password`.
     pub fn url(&self, credentials: &str, database: &str) -> String {
-        let port = self.port;
-        format!("postgres://{credentials}@127.0.0.1:{port}/{database}?sslmode=disable")
+        let (address, port) = (self.address, self.port);
+        format!("postgres://{credentials}@{address}:{port}/{database}?sslmode=disable")
     }
 
     /// Makes a new, empty database.
@@ -268,15 +295,18 @@ impl Cluster {
 
     fn run(&self, program: &str, arguments: impl FnOnce(&mut Command)) -> anyhow::Result<()> {
         let program = self.programs.join(program);
-        let mut command = match self.owner {
-            None => Command::new(&program),
-            Some(owner) => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid", owner, "--clear-groups", "--"]);
-                command.arg(&program);
-                command
-            }
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(network) = &self.network {
+            let mut enter = OsString::from("--net=");
+            enter.push(network);
+            words.extend(["nsenter".into(), enter, "--".into()]);
+        }
+        if let Some(owner) = self.owner {
+            words.extend(["setpriv", "--reuid", owner, "--clear-groups", "--"].map(Into::into));
+        }
+        words.push(program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         arguments(&mut command);
         // A directory that the owner may enter.
         let output = command.current_dir("/").stdin(Stdio::null()).output();

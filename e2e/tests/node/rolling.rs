@@ -1,0 +1,216 @@
+//! Two replicas on one database, restarted one after the other while clients go on.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e::{network, testing::Cluster};
+use futures::future::try_join_all;
+use kube::{
+    Api, Client, Config,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+        PostParams,
+    },
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+use storage::postgres::testing::Cluster as Database;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::installation::{API, NAMESPACE, exclusive, kubectl, wait_available};
+
+const PER_SECOND: u64 = 200;
+/// So many that they keep the pace although each waits for its answers.
+const CLIENTS: u64 = 40;
+const ROLLED_OUT: &str = "--timeout=180s";
+const SECRET: &str = "records-database";
+
+/// What one client has done.
+#[derive(Debug, Default)]
+struct Done {
+    requests: u64,
+    failures: Vec<String>,
+    /// The records that it made and did not delete.
+    left: Vec<String>,
+}
+
+/// B9: the pods are replaced under 200 requests a second, and not one of them fails.
+#[tokio::test]
+#[ignore = "needs cluster: node tier"]
+async fn a_rolling_restart_of_two_replicas_loses_no_request() -> Result<()> {
+    let (cluster, _guard) = exclusive().await?;
+    let namespace = cluster.namespace("rolling").await?;
+    let database = Database::start_in(&cluster.node_network()?, network::NODE)?;
+    keep_in(&cluster, &database).await?;
+
+    let stop = CancellationToken::new();
+    let clients = (0..CLIENTS).map(async |number| {
+        let client = client(&cluster).await?;
+        anyhow::Ok(tokio::spawn(work(
+            client,
+            namespace.name.clone(),
+            number,
+            stop.clone(),
+        )))
+    });
+    let clients = try_join_all(clients).await?;
+    let begun = Instant::now();
+    let restarted = restart(&cluster).await;
+    stop.cancel();
+    let took = begun.elapsed();
+    let done = try_join_all(clients).await?;
+    restarted?;
+
+    let requests: u64 = done.iter().map(|done| done.requests).sum();
+    let failures: Vec<&String> = done.iter().flat_map(|done| &done.failures).collect();
+    println!(
+        "rolling restart: {requests} requests in {took:.0?}, {} failed",
+        failures.len()
+    );
+    assert!(failures.is_empty(), "{failures:#?}");
+
+    let api = records(client(&cluster).await?, &namespace.name);
+    let mut found: Vec<String> = api
+        .list(&ListParams::default())
+        .await?
+        .into_iter()
+        .filter_map(|record| record.metadata.name)
+        .collect();
+    let mut left: Vec<String> = done.into_iter().flat_map(|done| done.left).collect();
+    found.sort();
+    left.sort();
+    assert_eq!(
+        found, left,
+        "what was acknowledged is there, and nothing else"
+    );
+    back_to_memory(&cluster).await
+}
+
+/// Moves the API to a database, with two replicas.
+async fn keep_in(cluster: &Cluster, database: &Database) -> Result<()> {
+    let url = database.url("postgres", "postgres");
+    let secret = format!("create secret generic {SECRET} -n {NAMESPACE} --from-literal=url={url}");
+    kubectl(cluster, &secret).await?;
+    let storage =
+        json!({ "memory": null, "postgres": { "connectionSecretRef": { "name": SECRET } } });
+    change(cluster, storage, 2).await
+}
+
+async fn back_to_memory(cluster: &Cluster) -> Result<()> {
+    change(cluster, json!({ "memory": {}, "postgres": null }), 1).await?;
+    kubectl(cluster, &format!("delete secret {SECRET} -n {NAMESPACE}")).await?;
+    Ok(())
+}
+
+async fn change(cluster: &Cluster, storage: serde_json::Value, replicas: u32) -> Result<()> {
+    let spec = json!({ "spec": { "server": { "bundled": { "storage": storage } }, "replicas": replicas } });
+    let patch = spec.to_string();
+    let args = [
+        "patch",
+        "extensionapi",
+        API,
+        "--type=merge",
+        "--patch",
+        &patch,
+    ];
+    cluster.kubectl(args).await?.success()?;
+    let want = format!("deployment has {replicas} pods of the new kind");
+    cluster
+        .wait_for(&want, Duration::from_mins(1), async || {
+            let fields =
+                "jsonpath={.metadata.generation} {.status.observedGeneration} {.spec.replicas}";
+            let args = ["get", "deployment", API, "-n", NAMESPACE, "-o", fields];
+            let said = cluster.kubectl(args).await.ok()?.success().ok()?;
+            let fields: Vec<&str> = said.split_whitespace().collect();
+            let is_seen = matches!(fields[..], [a, b, n] if a == b && n == replicas.to_string());
+            is_seen.then_some(())
+        })
+        .await?;
+    rolled_out(cluster).await?;
+    wait_available(cluster).await
+}
+
+/// Replaces every pod, and waits until the old ones are gone too.
+async fn restart(cluster: &Cluster) -> Result<()> {
+    kubectl(
+        cluster,
+        &format!("rollout restart deployment {API} -n {NAMESPACE}"),
+    )
+    .await?;
+    rolled_out(cluster).await
+}
+
+async fn rolled_out(cluster: &Cluster) -> Result<()> {
+    let status = format!("rollout status deployment {API} -n {NAMESPACE} {ROLLED_OUT}");
+    kubectl(cluster, &status).await?;
+    cluster
+        .wait_for("the old pods to end", Duration::from_secs(90), async || {
+            let selector = format!("app.kubernetes.io/instance={API}");
+            let args = ["get", "pods", "-n", NAMESPACE, "-l", &selector, "-o"];
+            let path = "jsonpath={range .items[*]}{.metadata.deletionTimestamp}{end}";
+            let said = cluster.kubectl(args.into_iter().chain([path])).await.ok()?;
+            said.success().ok()?.is_empty().then_some(())
+        })
+        .await
+}
+
+/// Makes, reads, changes and deletes records until it is told to stop, whatever happens.
+async fn work(client: Client, namespace: String, number: u64, stop: CancellationToken) -> Done {
+    let api = records(client, &namespace);
+    let mut done = Done::default();
+    let mut pace = interval(Duration::from_millis(1000 * CLIENTS / PER_SECOND));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0_u32.. {
+        if stop.is_cancelled() {
+            break;
+        }
+        let name = format!("r{number}-{round}");
+        let record = DynamicObject::new(&name, &resource())
+            .data(json!({ "spec": { "source": "rolling", "query": name } }));
+        pace.tick().await;
+        let created = api.create(&PostParams::default(), &record).await;
+        done.note("create", &name, created.map(drop));
+        pace.tick().await;
+        done.note("get", &name, api.get(&name).await.map(drop));
+        pace.tick().await;
+        let change = Patch::Merge(json!({ "spec": { "query": "changed" } }));
+        let changed = api.patch(&name, &PatchParams::default(), &change).await;
+        done.note("patch", &name, changed.map(drop));
+        if round % 2 == 0 {
+            done.left.push(name);
+            continue;
+        }
+        pace.tick().await;
+        let deleted = api.delete(&name, &DeleteParams::default()).await;
+        done.note("delete", &name, deleted.map(drop));
+    }
+    done
+}
+
+impl Done {
+    fn note(&mut self, verb: &str, name: &str, result: kube::Result<()>) {
+        self.requests += 1;
+        if let Err(error) = result {
+            self.failures.push(format!("{verb} {name}: {error:?}"));
+        }
+    }
+}
+
+/// A client that tries nothing twice, so that every failure counts.
+async fn client(cluster: &Cluster) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(&cluster.kubeconfig)?;
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    config.default_retry = false;
+    Client::try_from(config).context("a client")
+}
+
+fn records(client: Client, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client, namespace, &resource())
+}
+
+fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk("data.kubedojo.io", "v1alpha1", "DataRecord");
+    ApiResource::from_gvk_with_plural(&kind, "datarecords")
+}
