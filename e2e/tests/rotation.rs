@@ -6,6 +6,8 @@
 //! `cargo run -p e2e -- run --tier control-plane -- cargo test -p e2e --test rotation -- --ignored`, after
 //! `cargo build --workspace --bins`.
 
+#[path = "support/authorities.rs"]
+mod authorities;
 #[path = "support/certificates.rs"]
 mod certificates;
 #[expect(dead_code, reason = "other tests need what this one does not")]
@@ -18,124 +20,23 @@ mod program;
 #[path = "support/traffic.rs"]
 mod traffic;
 
-use std::{collections::BTreeSet, fs, time::Duration};
-
 use anyhow::{Context, Result, ensure};
-use e2e::{
-    kubeconfig::write_private,
-    pki::{self, Authority, Identity},
-    testing::Cluster,
-};
+use e2e::{pki, testing::Cluster};
 use http::StatusCode;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    authorities::{
+        Bundle, FOLLOWED_WITHIN, REQUESTS, are_signed_by, issuers, replace_proxy_client,
+    },
     certificates::{MASTER, front_proxy_client, user_with_certificate},
-    local_server::{GROUP, LocalServer, admin, client, get},
+    local_server::{GROUP, LocalServer, admin, get},
     observer::Observer,
 };
 
-/// kube-apiserver hears of a changed file at once, and looks anyway every minute.
-const FOLLOWED_WITHIN: Duration = Duration::from_mins(2);
-/// Requests after which a step counts as survived.
-const REQUESTS: usize = 40;
-const CONFIG_MAP: &str = "extension-apiserver-authentication";
 const LABEL: &str = "rotation";
-
-/// One of kube-apiserver's bundles of authorities: its file, and its key in the ConfigMap.
-struct Bundle {
-    cluster: Cluster,
-    file: &'static str,
-    key: &'static str,
-    maps: Api<ConfigMap>,
-}
-
-impl Bundle {
-    async fn new(cluster: &Cluster, file: &'static str, key: &'static str) -> Result<Self> {
-        Ok(Self {
-            cluster: cluster.clone(),
-            file,
-            key,
-            maps: Api::namespaced(cluster.client().await?, "kube-system"),
-        })
-    }
-
-    fn read(&self) -> Result<String> {
-        Ok(fs::read_to_string(
-            self.cluster.dir().join("pki").join(self.file),
-        )?)
-    }
-
-    /// Replaces the file as a whole, so that nobody reads half of it.
-    fn write(&self, pem: &str) -> Result<()> {
-        replace(&self.cluster, self.file, pem)
-    }
-
-    async fn published(&self) -> Result<String> {
-        let data = self.maps.get(CONFIG_MAP).await?.data.unwrap_or_default();
-        data.get(self.key)
-            .cloned()
-            .context("the ConfigMap has no such key")
-    }
-
-    /// Adds an authority to the file, and waits until kube-apiserver has published it.
-    async fn add(&self, authority: &Authority) -> Result<()> {
-        self.write(&format!("{}{}", self.read()?, authority.pem()))?;
-        let shows = async || {
-            let published = self.published().await.ok()?;
-            published.contains(authority.pem().trim()).then_some(())
-        };
-        self.cluster
-            .wait_for("the new authority in the ConfigMap", FOLLOWED_WITHIN, shows)
-            .await
-    }
-
-    /// Takes an authority out of the file; once kube-apiserver refuses who shows its certificate, also
-    /// out of the ConfigMap, to which kube-apiserver only adds.
-    async fn drop_authority(&self, pem: &str, user: &Value) -> Result<()> {
-        let without = |text: &str| text.replace(pem.trim(), "").replace("\n\n", "\n");
-        self.write(&without(&self.read()?))?;
-        let api_server = api_server(&self.cluster, user.clone()).await?;
-        let refused = async || {
-            let answer = get(&api_server, "/api", &MASTER).await.ok()?;
-            (answer.status() == StatusCode::UNAUTHORIZED).then_some(())
-        };
-        self.cluster
-            .wait_for("kube-apiserver to refuse the old", FOLLOWED_WITHIN, refused)
-            .await?;
-        let data = json!({ "data": { self.key: without(&self.published().await?) } });
-        let patch = Patch::Merge(data);
-        self.maps
-            .patch(CONFIG_MAP, &PatchParams::default(), &patch)
-            .await?;
-        Ok(())
-    }
-}
-
-/// Puts a file in the place of another, in one step.
-fn replace(cluster: &Cluster, file: &str, content: &str) -> Result<()> {
-    let path = cluster.dir().join("pki").join(file);
-    let new = path.with_extension("new");
-    write_private(&new, content.as_bytes())?;
-    Ok(fs::rename(new, path)?)
-}
-
-/// A client of kube-apiserver as some user of a kubeconfig.
-async fn api_server(cluster: &Cluster, user: Value) -> Result<Client> {
-    let args = ["config", "view", "--raw", "--minify", "-o", "json"];
-    let text = cluster.kubectl(args).await?.success()?;
-    let mut kubeconfig: Value = serde_json::from_str(&text)?;
-    let cluster = kubeconfig["clusters"][0]["cluster"].take();
-    let clusters = json!([{ "name": "it", "cluster": cluster }]);
-    client(json!({ "clusters": clusters, "users": [{ "name": "it", "user": user }] })).await
-}
 
 fn path(namespace: &str) -> String {
     format!("/apis/{GROUP}/v1alpha1/namespaces/{namespace}/datarecords")
@@ -160,38 +61,13 @@ async fn wait_status(
         .await
 }
 
-/// The authorities whose certificates the requests for a namespace came with, in their order.
-fn issuers(log: &str, namespace: &str) -> Vec<String> {
-    let lines = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut connections = std::collections::BTreeMap::new();
-    let mut issuers = Vec::new();
-    for line in lines {
-        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        match line["message"].as_str() {
-            Some("connected") => {
-                connections.insert(text("peer"), text("issuer"));
-            }
-            Some("request") if line["namespace"] == namespace => {
-                issuers.extend(connections.get(&text("peer")).cloned());
-            }
-            _ => {}
-        }
-    }
-    issuers
-}
-
 /// Waits until a number of requests for a namespace in a row came with an authority's certificate.
 async fn wait_signed_by(server: &LocalServer, namespace: &str, common_name: &str) -> Result<()> {
-    let issuer = format!("CN={common_name}");
-    let what = format!("requests signed by {issuer}");
+    let what = format!("requests signed by {common_name}");
     let before = issuers(&server.program.log()?, namespace).len();
     let signed = async || {
         let all = issuers(&server.program.log().ok()?, namespace);
-        let new = all.get(before..)?;
-        let last: BTreeSet<_> = new.iter().rev().take(REQUESTS).collect();
-        (new.len() >= REQUESTS && last.iter().eq([&&issuer])).then_some(())
+        are_signed_by(&all, before, common_name).then_some(())
     };
     server
         .cluster
@@ -237,12 +113,7 @@ async fn the_aggregators_authority_is_replaced_under_load() -> Result<()> {
 
     bundle.add(&authority).await?;
     wait_status(&server, &new, &MASTER, StatusCode::OK).await?;
-    let Identity {
-        certificate_pem,
-        key_pem,
-    } = identity;
-    replace(&cluster, "front-proxy-client.key", &key_pem)?;
-    replace(&cluster, "front-proxy-client.crt", &certificate_pem)?;
+    replace_proxy_client(&cluster, &identity)?;
     wait_signed_by(&server, &name, "new-front-proxy-ca").await?;
 
     bundle.drop_authority(&old_authority, &old).await?;

@@ -4,13 +4,24 @@
 //! Run it for as long as `SOAK_SECONDS` says, 30 by default, after `make static-programs`:
 //! `cargo run -p e2e -- run --tier node -- cargo test -p e2e --test soak -- --ignored --nocapture`.
 
+#[path = "support/authorities.rs"]
+mod authorities;
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "soak/disturbances.rs"]
 mod disturbances;
 #[expect(dead_code, reason = "other tests need what this one does not")]
 #[path = "node/installation.rs"]
 mod installation;
+#[expect(dead_code, reason = "other tests need what this one does not")]
+#[path = "support/server.rs"]
+mod local_server;
 #[path = "support/observer.rs"]
 mod observer;
+#[path = "support/program.rs"]
+mod program;
+#[path = "soak/rotation.rs"]
+mod rotation;
 #[path = "support/traffic.rs"]
 mod traffic;
 

@@ -160,7 +160,7 @@ async fn leaf(port: u16, authority: &[u8]) -> Result<CertificateDer<'static>> {
 }
 
 /// A port on loopback that leads to the server's pod for as long as the process lives.
-async fn port_forward(cluster: &Cluster) -> Result<(Child, u16)> {
+pub(crate) async fn port_forward(cluster: &Cluster) -> Result<(Child, u16)> {
     let mut process = Command::new(&cluster.kubectl)
         .args([
             "port-forward",
