@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TlsConfig, patience::Patient, tls::HTTP2};
+use super::{TlsConfig, idle::OpenRequests, patience::Patient, tls::HTTP2};
 use crate::{authentication::PresentedCertificates, metrics::Counter, response::Body};
 
 /// Connections at a time. An idle one costs about 24 KiB, so this bounds them to 240 MiB; the
@@ -185,13 +185,16 @@ async fn serve_connection<H, F>(
 {
     let (peer, ending) = (connection.peer, connection.ending.clone());
     let connection = Arc::new(connection);
+    let requests = OpenRequests::none();
+    let opened = requests.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        let open = opened.begin();
         if request.version() == Version::HTTP_2 && rand::random_bool(goaway_chance) {
             connection.ending.cancel();
         }
         // On the heap, because a watch would keep its room as long as it streams.
         let answer = Box::pin(handler(Arc::clone(&connection), request));
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move { Ok::<_, Infallible>(answer.await.map(|body| open.answered_by(body))) }
     });
     // As agreed in the handshake: to find it out by the first bytes, hyper waits for them without end.
     let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
@@ -202,9 +205,15 @@ async fn serve_connection<H, F>(
     };
     let stream = Patient::new(tls, greeting, PREFACE.1);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let has_to_end = async {
+        tokio::select! {
+            () = ending.cancelled() => {}
+            () = requests.idle(), if is_http2 => {}
+        }
+    };
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        () = ending.cancelled() => {
+        () = has_to_end => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

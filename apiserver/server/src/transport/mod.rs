@@ -4,6 +4,7 @@
 //! so that a changed authority counts at once also on open connections.
 
 mod client_certificates;
+mod idle;
 mod listener;
 mod patience;
 mod serving_certificate;

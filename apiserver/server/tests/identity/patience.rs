@@ -17,10 +17,14 @@ const WITHIN: Duration = Duration::from_secs(70);
 /// When it is clear that nothing will happen.
 const NEVER: Duration = Duration::from_hours(2);
 
+/// How long a connection may be without requests, less a bit for the same reason.
+const IDLE: Duration = Duration::from_secs(80);
+
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
 /// The preface of HTTP/2 and empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const ACKNOWLEDGED: u8 = 1;
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0for echo";
 
 /// X5, M11: who has not said what they want in time loses the connection, at every stage of it.
@@ -44,6 +48,37 @@ async fn a_silent_connection_ends(#[case] protocol: &[u8], #[case] said: &[u8]) 
     let ended = timeout(NEVER, stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok(), "it stays for ever");
     assert!(begun.elapsed() < WITHIN, "{:?}", begun.elapsed());
+    assert_eq!(rig.get(None, "/livez", &[]).await.code, 200);
+}
+
+/// X5, M11: who says again and again that they live, and never asks for anything, loses the connection.
+#[tokio::test]
+async fn a_connection_without_requests_ends() {
+    let rig = Rig::start().await;
+    let mut stream = rig.speaking(HTTP2).await;
+    stream.write_all(PREFACE).await.unwrap();
+    pause();
+    let begun = Instant::now();
+    let mut pings = 0;
+    let alive = async {
+        let mut head = [0; 9];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            if stream.read_exact(&mut payload).await.is_err() {
+                return;
+            }
+            let (kind, flags) = (head[3], &mut head[4]);
+            if (kind, *flags) == (PING[3], 0) {
+                *flags = ACKNOWLEDGED;
+                pings += 1;
+                let _ = stream.write_all(&[&head[..], &payload].concat()).await;
+            }
+        }
+    };
+    assert!(timeout(NEVER, alive).await.is_ok(), "it stays for ever");
+    let lasted = begun.elapsed();
+    assert!((IDLE..2 * IDLE).contains(&lasted), "{lasted:?}");
+    assert!(pings > 0, "it was never asked whether it lives");
     assert_eq!(rig.get(None, "/livez", &[]).await.code, 200);
 }
 
