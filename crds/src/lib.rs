@@ -19,7 +19,7 @@ pub mod versions;
 pub use pod::{ImagePullSecret, PodResources, PodTemplate, PodToleration};
 pub use server::{
     BundledServer, BundledStorage, ConnectionSecret, EnvVar, ImageServer, MemoryStorage,
-    PostgresStorage, ServerSpec,
+    PostgresStorage, ServerSpec, SqliteStorage, SqliteVolume,
 };
 pub use spec::{
     ApiVersion, ExtensionAPI, ExtensionApiSpec, ServerKind, TlsSpec, parse_duration_seconds,

@@ -101,9 +101,17 @@ pub(crate) fn exactly_one_server() -> Rule {
 /// One kind of storage. More kinds join the list when the server can use them.
 pub(crate) fn exactly_one_storage() -> Rule {
     rule(
-        "has(self.memory) != has(self.postgres)",
-        "spec.server.bundled.storage must name exactly one kind of storage: set either memory: {} or \
-         postgres",
+        "[has(self.memory), has(self.sqlite), has(self.postgres)].filter(is_set, is_set).size() == 1",
+        "spec.server.bundled.storage must name exactly one kind of storage: set one of memory: {}, \
+         sqlite or postgres",
+    )
+}
+
+/// A size as Kubernetes writes it, in bytes or larger units.
+pub(crate) fn volume_size_is_a_quantity() -> Rule {
+    rule(
+        "self.matches('^[1-9][0-9]{0,14}([.][0-9]{1,3})?([KMGTP]i|[kMGTP])?$')",
+        "spec.server.bundled.storage.sqlite.volume.size must be a size: write 1Gi or 500Mi",
     )
 }
 
@@ -149,6 +157,15 @@ pub(crate) fn memory_has_one_replica() -> Rule {
         "!has(self.server.bundled) || !has(self.server.bundled.storage.memory) || !has(self.replicas) || self.replicas == 1",
         "spec.replicas must be 1 with spec.server.bundled.storage.memory, because each replica \
          would hold other data: set spec.replicas to 1",
+    )
+}
+
+/// One process at a time has the file.
+pub(crate) fn sqlite_has_one_replica() -> Rule {
+    rule(
+        "!has(self.server.bundled) || !has(self.server.bundled.storage.sqlite) || !has(self.replicas) || self.replicas == 1",
+        "spec.replicas must be 1 with spec.server.bundled.storage.sqlite, because one process has the \
+         file: set spec.replicas to 1, or use postgres",
     )
 }
 

@@ -42,6 +42,9 @@ pub struct BundledStorage {
     /// In the memory of the one replica; gone when it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryStorage>,
+    /// In a file on a volume of the one replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlite: Option<SqliteStorage>,
     /// In a PostgreSQL database, which all replicas share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresStorage>,
@@ -50,6 +53,31 @@ pub struct BundledStorage {
 /// Storage in memory. It has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 pub struct MemoryStorage {}
+
+/// Storage in a file of SQLite.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+pub struct SqliteStorage {
+    /// The volume that holds the file.
+    pub volume: SqliteVolume,
+}
+
+/// A volume of the server's own. Its claim is `NAME-data`, in the server's namespace. It is made when
+/// there is none and never changed or deleted: it outlives the `ExtensionAPI`, and one of the same name
+/// goes on with it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SqliteVolume {
+    /// The size of a new claim.
+    #[serde(default = "default_volume_size")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = rules::volume_size_is_a_quantity())]
+    pub size: String,
+    /// The class of a new claim; unset means the cluster's default, an empty text a volume that is there
+    /// already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub storage_class_name: Option<String>,
+}
 
 /// Storage in a PostgreSQL database, of version 13 or newer.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -126,6 +154,10 @@ pub struct EnvVar {
 /// The port that the bundled server listens on, and what other servers most often choose. It is
 /// above 1024 because servers run without privileges.
 pub(crate) const DEFAULT_PORT: i32 = 8443;
+
+fn default_volume_size() -> String {
+    "1Gi".to_owned()
+}
 
 fn default_connection_key() -> String {
     "url".to_owned()

@@ -58,6 +58,7 @@ use crate::{
     validation = rules::bundled_serves_its_own_group(),
     validation = rules::bundled_serves_its_own_version(),
     validation = rules::memory_has_one_replica(),
+    validation = rules::sqlite_has_one_replica(),
 )]
 pub struct ExtensionApiSpec {
     /// The API group that is served. It cannot be changed.
@@ -85,7 +86,8 @@ pub struct ExtensionApiSpec {
     pub namespace: String,
     /// What answers for the API.
     pub server: ServerSpec,
-    /// How many pods serve the API. Unset means 1 with storage in memory and 2 otherwise.
+    /// How many pods serve the API. Unset means 1 with storage in memory or SQLite and 2
+    /// otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub replicas: Option<i32>,
@@ -160,7 +162,7 @@ impl ExtensionApiSpec {
     /// How many pods serve the API, with the default filled in.
     pub fn replicas(&self) -> i32 {
         self.replicas.unwrap_or_else(|| match self.server_kind() {
-            Some(ServerKind::Bundled(bundled)) if bundled.storage.memory.is_some() => 1,
+            Some(ServerKind::Bundled(bundled)) if bundled.storage.postgres.is_none() => 1,
             Some(_) => 2,
             None => 1,
         })

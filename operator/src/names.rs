@@ -59,6 +59,11 @@ impl Owner {
         format!("{}-ca", self.name)
     }
 
+    /// The claim on the volume that a server keeps its records on.
+    pub fn data_claim(&self) -> String {
+        format!("{}-data", self.name)
+    }
+
     /// The binding that lets the server ask who a caller is and what they may do. The prefix keeps
     /// it apart from bindings that a chart of the user's may have created.
     pub fn auth_delegator(&self) -> String {

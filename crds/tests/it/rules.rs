@@ -41,6 +41,13 @@ fn bundled() -> Value {
 const SECRET: &str = "/spec/server/bundled/storage/postgres/connectionSecretRef/name";
 const KEY: &str = "/spec/server/bundled/storage/postgres/connectionSecretRef/key";
 
+const SIZE: &str = "/spec/server/bundled/storage/sqlite/volume/size";
+
+fn sqlite() -> Value {
+    let storage = json!({ "sqlite": { "volume": { "size": "2Gi", "storageClassName": "fast" } } });
+    with(bundled(), "/spec/server/bundled/storage", storage)
+}
+
 fn postgres() -> Value {
     let secret = json!({ "name": "pg", "key": "uri" });
     let storage = json!({ "postgres": { "connectionSecretRef": secret } });
@@ -70,6 +77,7 @@ fn with(mut object: Value, pointer: &str, value: Value) -> Value {
 fn the_smallest_objects_of_each_kind_are_accepted() {
     assert_eq!(refusals(&bundled(), None), [""; 0]);
     assert_eq!(refusals(&postgres(), None), [""; 0]);
+    assert_eq!(refusals(&sqlite(), None), [""; 0]);
     assert_eq!(refusals(&image(), None), [""; 0]);
 }
 
@@ -79,6 +87,10 @@ fn the_smallest_objects_of_each_kind_are_accepted() {
 #[case::group_that_only_ends_alike(image(), "/spec/group", json!("my-k8s.io"))]
 #[case::replicas(image(), "/spec/replicas", json!(3))]
 #[case::memory_replicas(bundled(), "/spec/replicas", json!(1))]
+#[case::sqlite_replicas(sqlite(), "/spec/replicas", json!(1))]
+#[case::sqlite_size(sqlite(), SIZE, json!("500Mi"))]
+#[case::sqlite_default_size(sqlite(), SIZE, Value::Null)]
+#[case::sqlite_bytes(sqlite(), SIZE, json!("1073741824"))]
 #[case::postgres_replicas(postgres(), "/spec/replicas", json!(3))]
 #[case::postgres_key(postgres(), KEY, json!("database_url.v1"))]
 #[case::postgres_default_key(postgres(), KEY, Value::Null)]
@@ -113,6 +125,12 @@ fn a_good_value_is_accepted(#[case] object: Value, #[case] pointer: &str, #[case
 #[case::two_storages(
     postgres(), "/spec/server/bundled/storage/memory", json!({}), "spec.server.bundled.storage must name exactly one"
 )]
+#[case::three_storages(
+    postgres(), "/spec/server/bundled/storage/sqlite", json!({ "volume": {} }), "spec.server.bundled.storage must name exactly one"
+)]
+#[case::sqlite_replicas(sqlite(), "/spec/replicas", json!(2), "spec.replicas must be 1")]
+#[case::sqlite_size(sqlite(), SIZE, json!("big"), "spec.server.bundled.storage.sqlite.volume.size must be a size")]
+#[case::sqlite_no_size(sqlite(), SIZE, json!("0Gi"), "spec.server.bundled.storage.sqlite.volume.size must be a size")]
 #[case::postgres_secret(postgres(), SECRET, json!("Pg"), "spec.server.bundled.storage.postgres.connectionSecretRef.name must be the name")]
 #[case::postgres_key(postgres(), KEY, json!("a/b"), "spec.server.bundled.storage.postgres.connectionSecretRef.key must be a key")]
 #[case::postgres_dots(postgres(), KEY, json!(".."), "spec.server.bundled.storage.postgres.connectionSecretRef.key must be a key")]

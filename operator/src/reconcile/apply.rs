@@ -80,6 +80,7 @@ pub(super) async fn apply(
         auth_reader,
         ca_secret,
         serving_secret,
+        data_claim,
         deployment,
         service,
         api_services,
@@ -140,6 +141,10 @@ pub(super) async fn apply(
     writer
         .apply(&services, service, world.service.as_ref())
         .await?;
+    if let Some(claim) = data_claim {
+        let claims = Api::namespaced(client.clone(), namespace);
+        writer.create_if_absent(&claims, claim).await?;
+    }
     let deployments = Api::namespaced(client.clone(), namespace);
     let deployment = writer
         .apply(&deployments, deployment, world.deployment.as_ref())
@@ -295,6 +300,21 @@ impl Writer<'_> {
         let merged = api.patch(&name, &params, &Patch::Merge(patch)).await;
         self.report::<K>(&name, "merged");
         merged.map_err(|source| write_error::<K>(name, source))
+    }
+
+    /// Creates an object that is somebody's data: one that is there is never written.
+    async fn create_if_absent<K>(&self, api: &Api<K>, wanted: K) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let name = named(&wanted)?;
+        let failed = |source| write_error::<K>(name.clone(), source);
+        if api.get_metadata_opt(&name).await.map_err(failed)?.is_some() {
+            return Ok(());
+        }
+        let created = api.create(&PostParams::default(), &wanted).await;
+        self.report::<K>(&name, "created");
+        created.map(drop).map_err(failed)
     }
 
     /// Creates or replaces the authority. Unlike an apply this fails if somebody else was faster:

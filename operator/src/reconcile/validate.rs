@@ -7,7 +7,7 @@
 
 use crds::{
     BundledStorage, ConnectionSecret, ExtensionAPI, ImageServer, PodTemplate, ServerKind,
-    parse_duration_seconds, versions,
+    SqliteVolume, parse_duration_seconds, versions,
 };
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::ResourceExt;
@@ -67,6 +67,8 @@ pub(super) enum PlannedServer {
 pub(super) enum PlannedStorage {
     /// In its own memory.
     Memory,
+    /// In a file on a volume.
+    Sqlite(SqliteVolume),
     /// In a database that a Secret names.
     Postgres(ConnectionSecret),
 }
@@ -140,13 +142,18 @@ fn plan(api: &ExtensionAPI, owner: &Owner, config: &Config) -> Result<Plan, Refu
 }
 
 fn storage(storage: &BundledStorage) -> Result<PlannedStorage, Refusal> {
-    let BundledStorage { memory, postgres } = storage;
-    match (memory, postgres) {
-        (Some(_), None) => Ok(PlannedStorage::Memory),
-        (None, Some(postgres)) => Ok(PlannedStorage::Postgres(
+    let BundledStorage {
+        memory,
+        sqlite,
+        postgres,
+    } = storage;
+    match (memory, sqlite, postgres) {
+        (Some(_), None, None) => Ok(PlannedStorage::Memory),
+        (None, Some(sqlite), None) => Ok(PlannedStorage::Sqlite(sqlite.volume.clone())),
+        (None, None, Some(postgres)) => Ok(PlannedStorage::Postgres(
             postgres.connection_secret_ref.clone(),
         )),
-        (None, None) | (Some(_), Some(_)) => Err(invalid(
+        _ => Err(invalid(
             "spec.server.bundled.storage must name exactly one kind of storage",
         )),
     }

@@ -7,12 +7,13 @@
 mod access;
 mod registration;
 mod secrets;
+mod volume;
 mod workload;
 
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{Secret, Service, ServiceAccount},
+        core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount},
         rbac::v1::{ClusterRoleBinding, RoleBinding},
     },
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
@@ -52,6 +53,9 @@ pub(super) struct Children {
     pub ca_secret: Secret,
     /// The serving certificate, mounted by the pods.
     pub serving_secret: Secret,
+    /// The claim on the volume with the server's records, if it keeps them on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_claim: Option<PersistentVolumeClaim>,
     /// The server.
     pub deployment: Deployment,
     /// The way to the server.
@@ -69,6 +73,7 @@ pub(super) fn build(plan: &Plan, tls: &Tls, config: &Config) -> Children {
         auth_reader: stamped(access::auth_reader(&plan.owner)),
         ca_secret: secrets::authority(plan, tls, config),
         serving_secret: secrets::serving(plan, tls),
+        data_claim: volume::data_claim(plan),
         deployment: stamped(workload::deployment(plan, config)),
         service: stamped(workload::service(&plan.owner)),
         api_services: registration::api_services(plan, tls)

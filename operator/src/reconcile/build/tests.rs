@@ -95,6 +95,46 @@ fn the_bundled_server_has_these_children() {
     insta::assert_json_snapshot!("bundled", children(bundled()));
 }
 
+/// A file has a claim that nobody owns, and one pod at a time.
+#[test]
+fn the_bundled_server_on_a_volume_differs_in_this() {
+    let mut spec = bundled();
+    let volume = json!({ "volume": { "size": "2Gi", "storageClassName": "fast" } });
+    spec["server"]["bundled"]["storage"] = json!({ "sqlite": volume });
+    let children = children(spec);
+    let claim = &children["dataClaim"];
+    assert_eq!(claim["metadata"]["name"], "records-data");
+    assert_eq!(claim["metadata"]["ownerReferences"], Value::Null);
+    assert_eq!(
+        claim["spec"],
+        json!({ "accessModes": ["ReadWriteOnce"], "storageClassName": "fast",
+            "resources": { "requests": { "storage": "2Gi" } } })
+    );
+    let spec = &children["deployment"]["spec"];
+    let pod = &spec["template"]["spec"];
+    assert_eq!(
+        (&spec["replicas"], &spec["strategy"]),
+        (&json!(1), &json!({ "type": "Recreate" }))
+    );
+    let volume =
+        json!({ "name": "storage", "persistentVolumeClaim": { "claimName": "records-data" } });
+    let mount = json!({ "name": "storage", "mountPath": "/var/lib/extension-apiserver" });
+    let arg = json!("--storage=sqlite:/var/lib/extension-apiserver/records.db");
+    assert!(pod["volumes"].as_array().unwrap().contains(&volume));
+    assert!(
+        pod["containers"][0]["volumeMounts"]
+            .as_array()
+            .unwrap()
+            .contains(&mount)
+    );
+    assert!(
+        pod["containers"][0]["args"]
+            .as_array()
+            .unwrap()
+            .contains(&arg)
+    );
+}
+
 /// A database is named by a Secret, and shared by two replicas if nobody says otherwise.
 #[test]
 fn the_bundled_server_on_a_database_differs_in_this() {

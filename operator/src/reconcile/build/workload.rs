@@ -11,9 +11,9 @@ use k8s_openapi::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
             Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, HTTPGetAction,
-            LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Service,
-            ServicePort, ServiceSpec, Toleration, Volume, VolumeMount,
+            LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
+            SecurityContext, Service, ServicePort, ServiceSpec, Toleration, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -23,7 +23,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{CERTIFICATE_DIRECTORY, PORT_NAME, SERVICE_PORT};
+use super::{CERTIFICATE_DIRECTORY, PORT_NAME, SERVICE_PORT, volume};
 use crate::{
     args::Config,
     names::Owner,
@@ -54,6 +54,9 @@ const STORAGE_VOLUME: &str = "storage";
 /// Where the server finds the Secret that names its database.
 const STORAGE_DIRECTORY: &str = "/etc/apiserver/storage";
 
+/// Where the server keeps its file.
+const DATA_DIRECTORY: &str = "/var/lib/extension-apiserver";
+
 /// How long the bundled server goes on after SIGTERM: the aggregator learns within it that the pod
 /// leaves, and the drain has the rest of the grace period.
 const SHUTDOWN_DELAY_SECONDS: i64 = 10;
@@ -74,13 +77,7 @@ pub(super) fn deployment(plan: &Plan, config: &Config) -> Deployment {
                 match_labels: Some(owner.selector()),
                 ..LabelSelector::default()
             },
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(1)),
-                    max_unavailable: Some(IntOrString::Int(0)),
-                }),
-            }),
+            strategy: Some(strategy(plan)),
             template: PodTemplateSpec {
                 metadata: Some(pod_metadata(owner)),
                 spec: Some(pod(plan, config)),
@@ -88,6 +85,23 @@ pub(super) fn deployment(plan: &Plan, config: &Config) -> Deployment {
             ..DeploymentSpec::default()
         }),
         status: None,
+    }
+}
+
+/// A new pod is ready before an old one goes, unless both would need the same file.
+fn strategy(plan: &Plan) -> DeploymentStrategy {
+    if volume::planned(plan).is_some() {
+        return DeploymentStrategy {
+            type_: Some("Recreate".to_owned()),
+            rolling_update: None,
+        };
+    }
+    DeploymentStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_surge: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(0)),
+        }),
     }
 }
 
@@ -190,6 +204,14 @@ fn volumes(plan: &Plan) -> Vec<Volume> {
         },
     ];
     volumes.extend(connection_secret(plan).map(|s| secret(STORAGE_VOLUME, s.name.clone())));
+    volumes.extend(volume::planned(plan).map(|_| Volume {
+        name: STORAGE_VOLUME.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: plan.owner.data_claim(),
+            read_only: None,
+        }),
+        ..Volume::default()
+    }));
     volumes
 }
 
@@ -207,6 +229,7 @@ fn volume_mounts(plan: &Plan) -> Vec<VolumeMount> {
     mounts.extend(
         connection_secret(plan).map(|_| mount(STORAGE_VOLUME, STORAGE_DIRECTORY, Some(true))),
     );
+    mounts.extend(volume::planned(plan).map(|_| mount(STORAGE_VOLUME, DATA_DIRECTORY, None)));
     mounts
 }
 
@@ -292,6 +315,9 @@ impl Server {
                     format!("--shutdown-delay-duration={SHUTDOWN_DELAY_SECONDS}s"),
                     match storage {
                         PlannedStorage::Memory => "--storage=memory".to_owned(),
+                        PlannedStorage::Sqlite(_) => {
+                            format!("--storage=sqlite:{DATA_DIRECTORY}/records.db")
+                        }
                         PlannedStorage::Postgres(ConnectionSecret { key, .. }) => {
                             format!("--storage-secret-file={STORAGE_DIRECTORY}/{key}")
                         }
