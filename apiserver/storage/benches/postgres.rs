@@ -70,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
         while watch
             .next()
             .await
-            .ok_or(anyhow::anyhow!("it ended"))??
+            .ok_or_else(|| anyhow::anyhow!("it ended"))??
             .revision
             < written
         {}

@@ -41,6 +41,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is probed after this long, before the idle limit of most load balancers.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between probes that are not answered, and how many of them.
+const KEEPALIVE_PROBES: (Duration, u32) = (Duration::from_secs(5), 3);
 /// Longest statement that reads: loading everything takes seconds for a million objects.
 const READ_TIMEOUT: &str = "30s";
 /// Longest wait for the row that writers lock: other replicas hold it for milliseconds.
@@ -113,7 +115,9 @@ impl Connector {
             .application_name("extension-apiserver")
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_user_timeout(TCP_USER_TIMEOUT)
-            .keepalives_idle(KEEPALIVE_IDLE);
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_PROBES.0)
+            .keepalives_retries(KEEPALIVE_PROBES.1);
         let place = format!("the database at {}", url.hosts());
         let opening = self.open(&url, purpose);
         // The driver's own limit does not hold for TLS and the password.

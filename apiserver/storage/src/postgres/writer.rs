@@ -9,11 +9,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tokio_postgres::{
-    Statement,
-    error::{DbError, Severity},
-    types::ToSql,
-};
+use tokio_postgres::{Statement, error::Severity, types::ToSql};
 
 use super::{
     batch::{Change, Entry, Plan},
@@ -93,10 +89,13 @@ struct Session {
 }
 
 /// Why a batch was not committed, as far as one knows.
+#[derive(Clone)]
 enum Failure {
     /// Nothing was written, and the connection has ended: another one may do it.
     Disconnected(String),
-    /// The database refused, and nothing was written.
+    /// The database cannot hold one of the values or keys, and nothing was written.
+    Unwritable(String),
+    /// The database refused for another reason, and nothing was written.
     Refused(String),
     /// The commit was sent, or may have been.
     Unknown(String),
@@ -184,22 +183,35 @@ impl Writer {
     async fn write(&mut self, changes: Vec<Change>) -> Vec<Result<Revision, StorageError>> {
         match self.attempt(&changes).await {
             Ok(results) => results,
-            // One that cannot be written must not take the others with it.
-            Err(Failure::Refused(_)) if changes.len() > 1 => {
-                let mut results = Vec::with_capacity(changes.len());
-                for change in changes {
-                    results.push(match self.attempt(&[change]).await {
-                        Ok(mut alone) => alone.remove(0),
-                        Err(failure) => Err(failure.into()),
-                    });
-                }
-                results
-            }
+            Err(Failure::Unwritable(_)) if changes.len() > 1 => self.write_each(changes).await,
             Err(failure) => {
                 let error = StorageError::from(failure);
                 changes.iter().map(|_| Err(error.clone())).collect()
             }
         }
+    }
+
+    /// One by one, so that a write that is not to be done does not take the others with it. It
+    /// ends with the first failure that is not the write's own.
+    async fn write_each(&mut self, changes: Vec<Change>) -> Vec<Result<Revision, StorageError>> {
+        let mut results = Vec::with_capacity(changes.len());
+        let mut general = None;
+        for change in changes {
+            let alone = match &general {
+                Some(failure) => Err(Failure::clone(failure)),
+                None => self.attempt(&[change]).await,
+            };
+            match alone {
+                Ok(mut alone) => results.push(alone.remove(0)),
+                Err(failure) => {
+                    if !matches!(failure, Failure::Unwritable(_)) {
+                        general.get_or_insert_with(|| failure.without_commit());
+                    }
+                    results.push(Err(failure.into()));
+                }
+            }
+        }
+        results
     }
 
     /// Commits a batch, on a new connection where the one at hand had ended before.
@@ -378,13 +390,23 @@ impl<'a> LogColumns<'a> {
 impl Failure {
     /// Of an error that came before the commit could be done.
     fn nothing_written(error: &tokio_postgres::Error) -> Self {
-        let severity = error.as_db_error().map(DbError::parsed_severity);
-        match severity {
+        let Some(refused) = error.as_db_error() else {
+            return Self::Disconnected(because(error));
+        };
+        match (refused.parsed_severity(), refused.code().code().get(..2)) {
             // The database ends the connection with it.
-            None | Some(Some(Severity::Fatal | Severity::Panic)) => {
-                Self::Disconnected(because(error))
-            }
-            Some(_) => Self::Refused(because(error)),
+            (Some(Severity::Fatal | Severity::Panic), _) => Self::Disconnected(because(error)),
+            // Data exceptions and limits of the program.
+            (_, Some("22" | "54")) => Self::Unwritable(because(error)),
+            _ => Self::Refused(because(error)),
+        }
+    }
+
+    /// For the writes that were not tried after it.
+    fn without_commit(&self) -> Self {
+        match self {
+            Self::Unknown(reason) => Self::Refused(reason.clone()),
+            other => other.clone(),
         }
     }
 }
@@ -392,7 +414,9 @@ impl Failure {
 impl From<Failure> for StorageError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Disconnected(reason) | Failure::Refused(reason) => {
+            Failure::Disconnected(reason)
+            | Failure::Unwritable(reason)
+            | Failure::Refused(reason) => {
                 Self::Unavailable(format!("nothing was written: {reason}"))
             }
             Failure::Unknown(reason) => {

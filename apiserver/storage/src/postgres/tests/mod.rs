@@ -1,6 +1,7 @@
 //! The backend on a real server.
 
 mod connecting;
+mod lost_answers;
 mod model;
 mod outages;
 
