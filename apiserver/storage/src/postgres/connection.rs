@@ -148,10 +148,13 @@ impl Connector {
             Purpose::Write => "SET statement_timeout = 0".to_owned(),
         };
         // A role or database may have other defaults, one of which would lose acknowledged writes.
+        // Compiling a statement takes longer than any of ours, and the database does it where it
+        // has no statistics yet.
         let settings = format!(
             "{settings}; SET lock_timeout = '{LOCK_TIMEOUT}'; \
              SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_TIMEOUT}'; \
              SET default_transaction_isolation = 'read committed'; \
+             SET jit = off; SET max_parallel_workers_per_gather = 0; \
              SELECT set_config('synchronous_commit', 'on', false) \
                  WHERE current_setting('synchronous_commit') = 'off'"
         );

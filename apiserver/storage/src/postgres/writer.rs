@@ -32,7 +32,7 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// was committed.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-const LOCK: &str = "SELECT schema_version, revision FROM extension_api.meta FOR UPDATE";
+const LOCK: &str = "SELECT schema_version, revision FROM extension_api.meta WHERE id FOR UPDATE";
 
 const FIND: &str = "SELECT key, revision FROM extension_api.objects WHERE key = ANY($1)";
 
@@ -52,7 +52,7 @@ const PUT: &str = "INSERT INTO extension_api.objects (key, value, revision) \
 
 const REMOVE: &str = "DELETE FROM extension_api.objects WHERE key = ANY($1)";
 
-const ADVANCE: &str = "UPDATE extension_api.meta SET revision = $1 \
+const ADVANCE: &str = "UPDATE extension_api.meta SET revision = $1 WHERE id \
     RETURNING pg_notify($2, $1::bigint::text)";
 
 type Answer = oneshot::Sender<Result<Revision, StorageError>>;
