@@ -212,6 +212,10 @@ async fn a_watch_goes_on_without_notifications() {
     let cluster = Cluster::shared();
     let database = counted_from_zero(cluster).await;
     let store = open(cluster, &database, 100);
+    let follows = async || store.condition().is_ok();
+    eventually("the log is followed", follows)
+        .await
+        .expect("it is");
     let mut watch = store.watch("/a/".to_owned(), Revision(0));
     let first = store.create("/a/1".to_owned(), Bytes::new()).await;
     first.expect("create");
