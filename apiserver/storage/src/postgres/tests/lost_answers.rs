@@ -143,3 +143,17 @@ async fn a_connection_that_ends_before_the_commit_costs_the_client_nothing() {
     let events = store.watch("/a/".to_owned(), Revision(0)).next().await;
     assert_eq!(events.expect("an item").expect("healthy").events.len(), 2);
 }
+
+/// A connection that lay idle may be dead without a sign; a read may be done twice.
+#[tokio::test]
+async fn a_read_whose_answer_is_lost_is_done_again() {
+    let (store, proxy) = through_a_proxy().await;
+    let value = Bytes::from_static(b"a needle");
+    let written = store.create("/a/1".to_owned(), value.clone()).await;
+    written.expect("create");
+    store.get("/a/first".to_owned()).await.expect("get");
+    *proxy.cut.lock() = Some(Cut::Answer("needle"));
+    let found = store.get("/a/1".to_owned()).await.expect("get");
+    assert_eq!(found.expect("it is there").value, value);
+    assert_eq!(proxy.cuts.load(Ordering::Relaxed), 1);
+}
