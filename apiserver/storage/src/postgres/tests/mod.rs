@@ -229,6 +229,27 @@ async fn a_watch_goes_on_without_notifications() {
     assert_eq!(&*batch.events[0].key, "/a/2");
 }
 
+/// The database says that there is something new: twenty looks of a second each would take longer.
+#[tokio::test]
+async fn a_write_is_seen_by_another_server_at_once() {
+    let (a, b) = replicas(100).await;
+    let follows = async || b.condition().is_ok();
+    eventually("the log is followed", follows)
+        .await
+        .expect("it is");
+    let mut watch = b.watch("/a/".to_owned(), Revision(0));
+    let begun = tokio::time::Instant::now();
+    for number in 0..20 {
+        let written = a.create(format!("/a/{number}"), Bytes::new()).await;
+        events_until(&mut watch, written.expect("create")).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 /// After a restore, as docs/postgres.md describes it, watches and older states begin anew.
 #[tokio::test]
 async fn after_a_restore_nothing_of_the_lost_history_can_be_resumed() {
