@@ -198,6 +198,37 @@ async fn connections_that_were_cut_are_made_anew_without_an_error() {
     }
 }
 
+/// A transaction that the database ends before it has written anything is done on another connection.
+#[tokio::test]
+async fn a_transaction_that_was_ended_while_it_waited_is_done_again() {
+    let cluster = Cluster::shared();
+    let database = counted_from_zero(cluster).await;
+    let store = open(cluster, &database, 100);
+    let first = store.create("/a/0".to_owned(), Bytes::new()).await;
+    assert_eq!(first, Ok(Revision(1)));
+    let source = fixed(&cluster.url("postgres", &database));
+    let holder = super::super::connection::Connector::new(source);
+    let purpose = super::super::connection::Purpose::Write;
+    let holder = holder.connect(purpose).await.expect("connected");
+    let lock = "BEGIN; SELECT revision FROM extension_api.meta FOR UPDATE";
+    holder.batch_execute(lock).await.expect("locked");
+    let ended = async {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let is_ended = async || {
+            !cluster
+                .execute(&database, end)
+                .await
+                .expect("end")
+                .is_empty()
+        };
+        eventually("it waits", is_ended).await.expect("it does");
+        holder.batch_execute("ROLLBACK").await.expect("released");
+    };
+    let (written, ()) = tokio::join!(store.create("/a/1".to_owned(), Bytes::new()), ended);
+    assert_eq!(written, Ok(Revision(2)));
+}
+
 /// A server that hangs in a transaction does not stop the others for longer than the limit.
 #[tokio::test]
 async fn a_writer_that_hangs_is_ended_by_the_database() {
