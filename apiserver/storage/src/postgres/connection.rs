@@ -33,8 +33,8 @@ pub(super) enum Purpose {
     Write,
 }
 
-/// Time for TCP, TLS and the password. In a cluster these take milliseconds; whoever waits has
-/// other replicas to ask.
+/// Time for the TCP connection to a host, and once more for TLS and the password. In a cluster
+/// these take milliseconds; whoever waits has other replicas to ask.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The kernel gives a connection up when what was sent is not acknowledged for this long; without
 /// it a host that vanished is noticed after a quarter of an hour.
@@ -120,8 +120,9 @@ impl Connector {
             .keepalives_retries(KEEPALIVE_PROBES.1);
         let place = format!("the database at {}", url.hosts());
         let opening = self.open(&url, purpose);
-        // The driver's own limit does not hold for TLS and the password.
-        match tokio::time::timeout(2 * CONNECT_TIMEOUT, opening).await {
+        // The driver's own limit is for each host, and does not hold for TLS and the password.
+        let hosts = u32::try_from(url.config.get_hosts().len()).unwrap_or(1);
+        match tokio::time::timeout(CONNECT_TIMEOUT * (hosts + 1), opening).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(reason)) => Err(format!("cannot use {place}: {reason}")),
             Err(_) => Err(format!("{place} did not answer in time")),
