@@ -40,10 +40,10 @@ summary() {
     printf '%-52s %8d\n' 'all' "$SECONDS"
 }
 
-# The Debian packages of the node tier, installed if one is missing.
+# The Debian packages of the node tier and of the storage tests, installed if one is missing.
 prerequisites() {
     local missing=() package
-    for package in containerd runc containernetworking-plugins iproute2 nftables iptables; do
+    for package in containerd runc containernetworking-plugins iproute2 nftables iptables postgresql; do
         dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
     command -v cargo >/dev/null || { echo "cargo is missing: install Rust with rustup, https://rustup.rs"; return 1; }

@@ -18,7 +18,7 @@ const DELETE_MAX: i64 = 1000;
 
 /// Later than what is there means all of it.
 const FORGET: &str = "UPDATE extension_api.meta \
-    SET compacted = greatest(compacted, least($1, revision)) RETURNING compacted";
+    SET compacted = greatest(compacted, least($1, revision)) WHERE id RETURNING compacted";
 
 const DELETE: &str = "DELETE FROM extension_api.events WHERE revision IN ( \
     SELECT revision FROM extension_api.events WHERE revision <= $1 ORDER BY revision LIMIT $2)";

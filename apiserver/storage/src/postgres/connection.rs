@@ -33,14 +33,16 @@ pub(super) enum Purpose {
     Write,
 }
 
-/// Time for TCP, TLS and the password. In a cluster these take milliseconds; whoever waits has
-/// other replicas to ask.
+/// Time for the TCP connection to a host, and once more for TLS and the password. In a cluster
+/// these take milliseconds; whoever waits has other replicas to ask.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The kernel gives a connection up when what was sent is not acknowledged for this long; without
 /// it a host that vanished is noticed after a quarter of an hour.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is probed after this long, before the idle limit of most load balancers.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between probes that are not answered, and how many of them.
+const KEEPALIVE_PROBES: (Duration, u32) = (Duration::from_secs(5), 3);
 /// Longest statement that reads: loading everything takes seconds for a million objects.
 const READ_TIMEOUT: &str = "30s";
 /// Longest wait for the row that writers lock: other replicas hold it for milliseconds.
@@ -113,11 +115,14 @@ impl Connector {
             .application_name("extension-apiserver")
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_user_timeout(TCP_USER_TIMEOUT)
-            .keepalives_idle(KEEPALIVE_IDLE);
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_PROBES.0)
+            .keepalives_retries(KEEPALIVE_PROBES.1);
         let place = format!("the database at {}", url.hosts());
         let opening = self.open(&url, purpose);
-        // The driver's own limit does not hold for TLS and the password.
-        match tokio::time::timeout(2 * CONNECT_TIMEOUT, opening).await {
+        // The driver's own limit is for each host, and does not hold for TLS and the password.
+        let hosts = u32::try_from(url.config.get_hosts().len()).unwrap_or(1);
+        match tokio::time::timeout(CONNECT_TIMEOUT * (hosts + 1), opening).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(reason)) => Err(format!("cannot use {place}: {reason}")),
             Err(_) => Err(format!("{place} did not answer in time")),
@@ -144,10 +149,13 @@ impl Connector {
             Purpose::Write => "SET statement_timeout = 0".to_owned(),
         };
         // A role or database may have other defaults, one of which would lose acknowledged writes.
+        // Compiling a statement takes longer than any of ours, and the database does it where it
+        // has no statistics yet.
         let settings = format!(
             "{settings}; SET lock_timeout = '{LOCK_TIMEOUT}'; \
              SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_TIMEOUT}'; \
              SET default_transaction_isolation = 'read committed'; \
+             SET jit = off; SET max_parallel_workers_per_gather = 0; \
              SELECT set_config('synchronous_commit', 'on', false) \
                  WHERE current_setting('synchronous_commit') = 'off'"
         );

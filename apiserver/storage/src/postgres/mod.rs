@@ -22,6 +22,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transaction;
 mod url;
 mod watch;
 mod writer;

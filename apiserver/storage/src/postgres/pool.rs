@@ -17,6 +17,9 @@ const SIZE: usize = 4;
 /// wait before it is told to try again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Longest large read: the session's limit has to be able to say so first.
+const LARGE_PATIENCE: Duration = Duration::from_secs(45);
+
 /// Lends connections.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -32,7 +35,7 @@ pub(super) struct Pool {
 pub(super) enum Size {
     /// One row.
     Small,
-    /// As much as there is; the session's limit ends it.
+    /// As much as there is.
     Large,
 }
 
@@ -76,12 +79,12 @@ impl Pool {
         size: Size,
         read: impl for<'a> Fn(&'a Reader) -> BoxFuture<'a, Result<T, StorageError>>,
     ) -> Result<Result<T, StorageError>, StorageError> {
-        let answer = match size {
-            Size::Large => read(&reader).await,
-            Size::Small => tokio::time::timeout(PATIENCE, read(&reader))
-                .await
-                .map_err(|_| too_late("answer"))?,
+        let patience = match size {
+            Size::Small => PATIENCE,
+            Size::Large => LARGE_PATIENCE,
         };
+        let answer = tokio::time::timeout(patience, read(&reader)).await;
+        let answer = answer.map_err(|_| too_late("answer"))?;
         if !matches!(answer, Err(StorageError::Unavailable(_))) {
             self.idle.lock().push(reader);
         }

@@ -17,19 +17,21 @@ use crate::{Event, Page, Range, Record, Revision, StorageError};
 const LOG_PAGE: i64 = 512;
 /// A page of the log ends when its values have this many bytes, so that large objects do not fill
 /// the memory; it always has one event.
-const LOG_PAGE_BYTES: i64 = 16 * 1024 * 1024;
+const LOG_PAGE_BYTES: i64 = 8 * 1024 * 1024;
 
 const GET: &str = "SELECT value, revision FROM extension_api.objects WHERE key = $1";
 
-const REVISION: &str = "SELECT revision FROM extension_api.meta";
+const REVISION: &str = "SELECT revision FROM extension_api.meta WHERE id";
 
+/// The rows come in order, but nothing promises it of a join. Ordering them once more would put
+/// long lists on the database's disk, so that is left to [`Reader::list`].
 const LIST: &str = "SELECT meta.schema_version, meta.revision, meta.compacted, \
         found.key, found.value, found.revision \
     FROM extension_api.meta LEFT JOIN LATERAL ( \
         SELECT key, value, revision FROM extension_api.objects \
-        WHERE key >= $1 AND ($2::text IS NULL OR key < $2) AND ($3::text IS NULL OR key > $3) \
+        WHERE key >= $1 AND key < $2 AND key > $3 \
         ORDER BY key LIMIT $4 \
-    ) AS found ON true ORDER BY found.key";
+    ) AS found ON true WHERE meta.id";
 
 /// What is not newer than the revision stands as it stood; of all else the first event after it
 /// says what stood there.
@@ -37,19 +39,18 @@ const LIST_AT: &str = "SELECT meta.schema_version, meta.revision, meta.compacted
         found.key, found.value, found.revision \
     FROM extension_api.meta LEFT JOIN LATERAL ( \
         SELECT * FROM ( \
-            SELECT key, value, revision FROM extension_api.objects \
-            WHERE key >= $1 AND ($2::text IS NULL OR key < $2) \
-                AND ($3::text IS NULL OR key > $3) AND revision <= $5 \
+            (SELECT key, value, revision FROM extension_api.objects \
+                WHERE key >= $1 AND key < $2 AND key > $3 AND revision <= $5 \
+                ORDER BY key LIMIT $4) \
             UNION ALL \
-            SELECT key, previous_value, previous_revision FROM ( \
+            (SELECT key, previous_value, previous_revision FROM ( \
                 SELECT DISTINCT ON (key) key, previous_value, previous_revision \
                 FROM extension_api.events \
-                WHERE revision > $5 AND key >= $1 AND ($2::text IS NULL OR key < $2) \
-                    AND ($3::text IS NULL OR key > $3) \
+                WHERE revision > $5 AND key >= $1 AND key < $2 AND key > $3 \
                 ORDER BY key, revision \
-            ) AS undone WHERE previous_revision IS NOT NULL \
+            ) AS undone WHERE previous_revision IS NOT NULL ORDER BY key LIMIT $4) \
         ) AS past ORDER BY key LIMIT $4 \
-    ) AS found ON true ORDER BY found.key";
+    ) AS found ON true WHERE meta.id";
 
 const LOG: &str = "SELECT meta.schema_version, meta.revision, meta.compacted, \
         page.revision, page.key, page.value, page.previous_value, page.previous_revision \
@@ -61,7 +62,7 @@ const LOG: &str = "SELECT meta.schema_version, meta.revision, meta.compacted, \
                 FROM extension_api.events WHERE revision > $1 ORDER BY revision LIMIT $2 \
             ) AS newer \
         ) AS summed WHERE before < $3 \
-    ) AS page ON true ORDER BY page.revision";
+    ) AS page ON true WHERE meta.id";
 
 /// A connection that reads.
 #[derive(Debug)]
@@ -144,7 +145,8 @@ impl Reader {
 
     pub(super) async fn list(&self, range: Range) -> Result<Page, StorageError> {
         let end = prefix_end(&range.prefix);
-        let start_after = range.start_after.as_deref();
+        // Every key is after the empty one.
+        let start_after = range.start_after.as_deref().unwrap_or_default();
         // One more than asked for, to see whether there is more.
         let limit = range
             .limit
@@ -171,6 +173,8 @@ impl Reader {
             records.extend(record(&row, 3).map_err(|e| unavailable(&e))?);
         }
         let meta = meta.ok_or_else(no_meta)?;
+        // What is in order already costs one look at each.
+        records.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let limit = range.limit.unwrap_or(usize::MAX);
         let more = records.len() > limit;
         records.truncate(limit);
@@ -189,7 +193,8 @@ impl Reader {
         let rows = rows.map_err(|e| unavailable(&e))?;
         let meta = self.known(rows.first().ok_or_else(no_meta)?, after)?;
         let events: Result<Vec<_>, _> = rows.iter().filter_map(|r| event(r).transpose()).collect();
-        let events = events.map_err(|e| unavailable(&e))?;
+        let mut events = events.map_err(|e| unavailable(&e))?;
+        events.sort_unstable_by_key(|event| event.revision);
         let bytes = |value: Option<&Bytes>| value.map_or(0, Bytes::len);
         let sizes = events.iter().map(|event| {
             bytes(event.value.as_ref()) + bytes(event.previous.as_ref().map(|p| &p.value))
@@ -282,18 +287,19 @@ fn event(row: &Row) -> Result<Option<Event>, tokio_postgres::Error> {
     }))
 }
 
-/// The first string after all that start with a prefix, in the order of bytes; `None` if there is
-/// none.
-fn prefix_end(prefix: &str) -> Option<String> {
+/// The first string after all that start with a prefix, in the order of bytes. A statement with a
+/// bound that may be missing would not use the index's order.
+fn prefix_end(prefix: &str) -> String {
     let mut end = prefix.to_owned();
     while let Some(last) = end.pop() {
         // Surrogates are skipped by the range.
         if let Some(next) = (last..=char::MAX).nth(1) {
             end.push(next);
-            return Some(end);
+            return end;
         }
     }
-    None
+    // No key begins with it, since it is not a character.
+    char::MAX.into()
 }
 
 #[cfg(test)]
@@ -302,12 +308,14 @@ mod tests {
 
     #[test]
     fn a_prefix_ends_before_the_next_string() {
-        let end = |prefix| prefix_end(prefix);
-        assert_eq!(end("/a/"), Some("/a0".to_owned()));
-        assert_eq!(end("/ä"), Some("/å".to_owned()));
-        assert_eq!(end("\u{d7ff}"), Some("\u{e000}".to_owned()));
-        assert_eq!(end("a\u{10ffff}"), Some("b".to_owned()));
-        assert_eq!(end("\u{10ffff}"), None);
-        assert_eq!(end(""), None);
+        for (prefix, end) in [
+            ("/a/", "/a0"),
+            ("/ä", "/å"),
+            ("\u{d7ff}", "\u{e000}"),
+            ("a\u{10ffff}", "b"),
+            ("", "\u{10ffff}"),
+        ] {
+            assert_eq!(prefix_end(prefix), end);
+        }
     }
 }

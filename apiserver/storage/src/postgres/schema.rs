@@ -29,7 +29,8 @@ pub(super) async fn ensure(client: &mut Client) -> Result<(), String> {
     }
     let cannot_create = |error: tokio_postgres::Error| {
         let remedy = if is_denied(&error) {
-            "; run schema.sql as the owner of the database, or grant CREATE on the database"
+            "; run schema.sql as the owner of the database, or make a schema extension_api that \
+             this role owns"
         } else {
             ""
         };

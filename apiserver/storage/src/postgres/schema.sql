@@ -1,6 +1,11 @@
 -- Version 1 of the tables. The server runs this by itself where it may create a schema; otherwise run it
 -- with psql as the role that shall own the tables.
-CREATE SCHEMA IF NOT EXISTS extension_api;
+-- A schema that is there already, because the role may not create one, is used.
+DO $$ BEGIN
+    IF to_regnamespace('extension_api') IS NULL THEN
+        CREATE SCHEMA extension_api;
+    END IF;
+END $$;
 
 -- Exactly one row. Whoever writes holds its lock until the commit, so revisions are committed in order.
 CREATE TABLE extension_api.meta (

@@ -19,12 +19,12 @@ use crate::{Event, Revision, StorageError};
 
 /// Longest time without a look at the log. Also how soon the end of an outage shows.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
-/// Longest look, after which the connection counts as dead.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest look, after which the connection counts as dead: a full page on a slow network.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest pause before the next connection is made.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// Pages that wait for a watch; one that falls behind reads the log by itself. Each page has
-/// 16 MiB at most, and is dropped when every watch has it.
+/// 8 MiB and an event at most, and is dropped when every watch has it.
 const PAGES_MAX: usize = 16;
 /// Events over the log's capacity that are there before old ones are deleted, many at once.
 const TRIM_SLACK: u64 = 1000;

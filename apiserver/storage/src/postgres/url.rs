@@ -130,9 +130,12 @@ fn parameters(query: &str) -> Result<Parameters, String> {
             "sslcert" => found.certificate = Some(value.into()),
             "sslkey" => found.key = Some(value.into()),
             _ => {
+                // What does not look like a name may be of a password that has a question mark.
+                let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                let named = if is_name { name } else { "what follows the ?" };
                 return Err(format!(
-                    "{name:?} in the database's URL is no parameter here: there are sslmode, \
-                     sslrootcert, sslcert and sslkey"
+                    "{named} in the database's URL is no parameter here: there are sslmode, \
+                     sslrootcert, sslcert and sslkey; write %3F for ? in a password"
                 ));
             }
         }
@@ -183,6 +186,8 @@ fn tls(parameters: &Parameters) -> Result<Tls, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn refused(url: &str) -> String {
@@ -246,6 +251,20 @@ mod tests {
         ] {
             let error = refused(url);
             assert!(error.contains(said), "{url}: {error}");
+        }
+    }
+
+    proptest! {
+        /// Whatever stands around it, also where it was not escaped.
+        #[test]
+        fn an_error_never_shows_a_password(
+            before in "(postgres://)?[a-z:@/?%.]{0,8}",
+            after in "[a-z0-9:@/?&=%.]{0,16}(@host/db)?(\\?sslmode=disable)?",
+        ) {
+            let url = format!("{before}:HUNTER2{after}");
+            if let Err(error) = DatabaseUrl::parse(&url) {
+                prop_assert!(!error.contains("HUNTER2"), "{}: {}", url, error);
+            }
         }
     }
 }

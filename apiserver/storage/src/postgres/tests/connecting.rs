@@ -136,6 +136,33 @@ async fn a_newer_schema_is_refused_also_while_the_server_runs() {
     works(&later).await;
 }
 
+/// Servers that start on a new database at the same time make its tables once.
+#[tokio::test]
+async fn servers_that_start_together_agree_on_the_tables() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await.expect("a database is made");
+    let stores: Vec<_> = (0..6).map(|_| open(cluster, &database, 100)).collect();
+    let writes = stores.iter().enumerate().map(|(number, store)| {
+        let key = format!("/a/{number}");
+        async move { store.create(key, Bytes::new()).await }
+    });
+    let written = futures::future::try_join_all(writes).await;
+    let mut revisions = written.expect("create");
+    revisions.sort_unstable();
+    assert_eq!(revisions[5].0 - revisions[0].0, 5);
+}
+
+/// A role that owns the schema and nothing else.
+#[tokio::test]
+async fn a_schema_that_was_made_beforehand_is_used() {
+    let cluster = Cluster::shared();
+    let database = with_role(cluster, "schema_owner").await;
+    let made = "CREATE SCHEMA extension_api AUTHORIZATION schema_owner";
+    cluster.execute(&database, made).await.expect("made");
+    let url = cluster.url("schema_owner:right", &database);
+    works(&PostgresStorage::start(fixed(&url))).await;
+}
+
 /// The role of docs/postgres.md: it may use the tables, and neither make nor change them.
 #[tokio::test]
 async fn a_role_with_the_documented_grants_is_enough() {

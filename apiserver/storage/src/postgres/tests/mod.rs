@@ -1,6 +1,7 @@
 //! The backend on a real server.
 
 mod connecting;
+mod lost_answers;
 mod model;
 mod outages;
 
@@ -211,6 +212,10 @@ async fn a_watch_goes_on_without_notifications() {
     let cluster = Cluster::shared();
     let database = counted_from_zero(cluster).await;
     let store = open(cluster, &database, 100);
+    let follows = async || store.condition().is_ok();
+    eventually("the log is followed", follows)
+        .await
+        .expect("it is");
     let mut watch = store.watch("/a/".to_owned(), Revision(0));
     let first = store.create("/a/1".to_owned(), Bytes::new()).await;
     first.expect("create");
@@ -222,6 +227,27 @@ async fn a_watch_goes_on_without_notifications() {
     let seen = tokio::time::timeout(Duration::from_secs(10), watch.next()).await;
     let batch = seen.expect("in time").expect("an item").expect("healthy");
     assert_eq!(&*batch.events[0].key, "/a/2");
+}
+
+/// The database says that there is something new: twenty looks of a second each would take longer.
+#[tokio::test]
+async fn a_write_is_seen_by_another_server_at_once() {
+    let (a, b) = replicas(100).await;
+    let follows = async || b.condition().is_ok();
+    eventually("the log is followed", follows)
+        .await
+        .expect("it is");
+    let mut watch = b.watch("/a/".to_owned(), Revision(0));
+    let begun = tokio::time::Instant::now();
+    for number in 0..20 {
+        let written = a.create(format!("/a/{number}"), Bytes::new()).await;
+        events_until(&mut watch, written.expect("create")).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// After a restore, as docs/postgres.md describes it, watches and older states begin anew.

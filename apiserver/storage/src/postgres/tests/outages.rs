@@ -7,7 +7,10 @@ use std::{
 
 use futures::future::join_all;
 
-use super::*;
+use super::{
+    super::connection::{Connection, Connector, Purpose},
+    *,
+};
 
 /// Clients that write while the database goes away.
 const WRITERS: usize = 16;
@@ -198,17 +201,72 @@ async fn connections_that_were_cut_are_made_anew_without_an_error() {
     }
 }
 
+/// A connection that holds the lock of the revision, as another server's transaction does.
+async fn with_the_lock(cluster: &Cluster, database: &str) -> Connection {
+    let connector = Connector::new(fixed(&cluster.url("postgres", database)));
+    let holder = connector.connect(Purpose::Write).await.expect("connected");
+    let lock = "BEGIN; SELECT revision FROM extension_api.meta FOR UPDATE";
+    holder.batch_execute(lock).await.expect("locked");
+    holder
+}
+
+/// Waits for a transaction that waits for a lock, and does something with its process id, `pid`.
+async fn to_who_waits(cluster: &Cluster, database: &str, done: &str) {
+    let query = format!(
+        "SELECT {done} FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    );
+    let waits = async || {
+        let rows = cluster.execute(database, &query).await;
+        !rows.expect("it can be asked").is_empty()
+    };
+    eventually("it waits", waits).await.expect("it does");
+}
+
+/// A transaction that the database ends before it has written anything is done on another connection.
+#[tokio::test]
+async fn a_transaction_that_was_ended_while_it_waited_is_done_again() {
+    let cluster = Cluster::shared();
+    let database = counted_from_zero(cluster).await;
+    let store = open(cluster, &database, 100);
+    let first = store.create("/a/0".to_owned(), Bytes::new()).await;
+    assert_eq!(first, Ok(Revision(1)));
+    let holder = with_the_lock(cluster, &database).await;
+    let ended = async {
+        to_who_waits(cluster, &database, "pg_terminate_backend(pid)").await;
+        holder.batch_execute("ROLLBACK").await.expect("released");
+    };
+    let (written, ()) = tokio::join!(store.create("/a/1".to_owned(), Bytes::new()), ended);
+    assert_eq!(written, Ok(Revision(2)));
+}
+
+/// A write that waits for another server's goes by what that has left.
+#[tokio::test]
+async fn a_write_that_waited_sees_what_was_written_meanwhile() {
+    let cluster = Cluster::shared();
+    let database = counted_from_zero(cluster).await;
+    let store = open(cluster, &database, 100);
+    let holder = with_the_lock(cluster, &database).await;
+    let meanwhile = async {
+        to_who_waits(cluster, &database, "pid").await;
+        let write = "UPDATE extension_api.meta SET revision = 1; \
+            INSERT INTO extension_api.objects VALUES ('/a/1', 'theirs', 1); \
+            INSERT INTO extension_api.events VALUES (1, '/a/1', 'theirs', NULL, NULL); COMMIT";
+        holder.batch_execute(write).await.expect("written");
+    };
+    let create = store.create("/a/1".to_owned(), Bytes::new());
+    let (written, ()) = tokio::join!(create, meanwhile);
+    assert_eq!(written, Err(StorageError::AlreadyExists("/a/1".to_owned())));
+    let kept = store.get("/a/1".to_owned()).await.expect("get");
+    assert_eq!(kept.expect("it is there").value, "theirs");
+}
+
 /// A server that hangs in a transaction does not stop the others for longer than the limit.
 #[tokio::test]
 async fn a_writer_that_hangs_is_ended_by_the_database() {
     let cluster = Cluster::shared();
     let database = counted_from_zero(cluster).await;
-    let source = fixed(&cluster.url("postgres", &database));
-    let hanging = super::super::connection::Connector::new(source);
-    let purpose = super::super::connection::Purpose::Write;
-    let hanging = hanging.connect(purpose).await.expect("connected");
-    let lock = "BEGIN; SELECT revision FROM extension_api.meta FOR UPDATE";
-    hanging.batch_execute(lock).await.expect("locked");
+    let _hanging = with_the_lock(cluster, &database).await;
     let store = open(cluster, &database, 100);
     let is_free = async || store.create("/a/1".to_owned(), Bytes::new()).await.is_ok();
     eventually("the lock is free", is_free)
