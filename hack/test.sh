@@ -33,6 +33,10 @@ cluster_tests() {
     e2e run --tier "$tier" -- cargo test --locked -p e2e "$@" -- --ignored --nocapture --test-threads=4
 }
 
+differential_on() {
+    E2E_STORAGE=$1 cluster_tests control-plane --test differential
+}
+
 step 'install what is missing' prerequisites
 step 'formatting' cargo fmt --all --check
 step 'every line of the contract has a test' bash hack/contract.sh
@@ -49,5 +53,6 @@ step 'chart' chart
 step 'the harness: nothing is left behind' cargo test --locked -p e2e --test harness -- --ignored --nocapture
 step 'programs that run as local processes' cargo build --locked -p operator -p extension-apiserver -p apiserver --bins --examples
 step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane --test differential --test load
+step 'differential test on PostgreSQL' differential_on postgres
 step 'rotation of the authorities of a cluster' cluster_tests control-plane --test rotation
 step 'node tier' cluster_tests node --test node --test soak --test conformance

@@ -3,7 +3,8 @@
 //!
 //! The cases are tables in `differential/cases`; the differences that are there on purpose stand in
 //! `differential/differences.rs`; any other is a defect. `E2E_CASE=text` runs only the cases whose name
-//! has that text. Run it with `make test`, or as the tests in `control_plane.rs`.
+//! has that text, and `E2E_STORAGE` says where the server keeps its records: `memory` if it is not set,
+//! `sqlite` or `postgres`. Run it with `make test`, or as the tests in `control_plane.rs`.
 #![expect(
     clippy::unwrap_used,
     clippy::too_many_lines,
@@ -20,6 +21,7 @@ mod compare;
 mod differences;
 #[path = "differential/exchange.rs"]
 mod exchange;
+#[expect(dead_code, reason = "other tests need what this one does not")]
 #[path = "support/server.rs"]
 mod local_server;
 #[path = "differential/normalise.rs"]
@@ -33,11 +35,12 @@ mod texts;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::testing::Cluster;
 use futures::{StreamExt, TryStreamExt};
 use kube::Client;
 use serde_json::json;
+use storage::postgres::testing::Cluster as Database;
 use tokio::time::Instant;
 
 use self::{
@@ -56,7 +59,10 @@ const ALL_WITHIN: Duration = Duration::from_mins(5);
 #[ignore = "needs cluster: control plane"]
 async fn the_server_answers_as_kube_apiserver_does_for_a_custom_resource() -> Result<()> {
     let cluster = Cluster::from_env()?;
-    let server = LocalServer::start(&cluster, "differential", &cluster.kubeconfig)?;
+    let (storage, _database) = storage(&cluster)?;
+    let environment = [("STORAGE", storage)];
+    let kubeconfig = cluster.kubeconfig.clone();
+    let server = LocalServer::start_with(&cluster, "differential", &kubeconfig, &environment)?;
     server.wait_ready().await?;
     server.register().await?;
     let client = exact_client(&cluster).await?;
@@ -100,6 +106,24 @@ async fn the_server_answers_as_kube_apiserver_does_for_a_custom_resource() -> Re
         wrong.len()
     );
     Ok(())
+}
+
+/// The storage that `E2E_STORAGE` names, and its database while it is needed.
+fn storage(cluster: &Cluster) -> Result<(String, Option<Database>)> {
+    let name = std::env::var("E2E_STORAGE").unwrap_or_else(|_| "memory".to_owned());
+    println!("storage: {name}");
+    match name.as_str() {
+        "memory" => Ok((name, None)),
+        "sqlite" => {
+            let file = cluster.dir().join("differential.db");
+            Ok((format!("sqlite:{}", file.display()), None))
+        }
+        "postgres" => {
+            let database = Database::start()?;
+            Ok((database.url("postgres", "postgres"), Some(database)))
+        }
+        other => bail!("E2E_STORAGE is {other}: use memory, sqlite or postgres"),
+    }
 }
 
 /// Runs a case on both sides, in a namespace of its own.
