@@ -16,13 +16,15 @@ use tokio_postgres::{
 };
 
 use super::{
-    batch::{Change, Entry, Plan},
     connection::{CHANNEL, Connection, Connector, Purpose},
     error::{because, too_late},
     reader::{revision, signed},
     schema,
 };
-use crate::{Revision, StorageError};
+use crate::{
+    Revision, StorageError,
+    batch::{Change, Entry, Plan},
+};
 
 /// Most writes that wait: more than a server lets in at a time, so that only a mistake meets it.
 const QUEUE_MAX: usize = 1024;
