@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::StorageError;
 
@@ -36,15 +36,15 @@ impl Failure {
 /// What is wrong with the file and what to do.
 pub(super) fn sentence(path: &Path, error: &rusqlite::Error) -> String {
     let path = path.display();
+    if is_full(error) {
+        return format!("the disk of {path} is full: free space there or make the volume larger");
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt) => damaged(&path, &error.to_string()),
         Some(ErrorCode::NotADatabase) => format!(
             "{path} is not a database of SQLite: name another file, restore a backup, or move it \
              away to start empty"
         ),
-        Some(ErrorCode::DiskFull) => {
-            format!("the disk of {path} is full: free space there or make the volume larger")
-        }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => format!(
             "{path} cannot be written ({error}): let this user write the file, its directory, and \
              the files beside it that end in -wal and -shm"
@@ -56,9 +56,10 @@ pub(super) fn sentence(path: &Path, error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("{path} is locked by another program: end that program")
         }
-        Some(ErrorCode::SystemIoFailure) => {
-            format!("the disk of {path} fails ({error}): look at the volume and the system's log")
-        }
+        Some(ErrorCode::SystemIoFailure) => format!(
+            "the disk of {path} fails ({error}, code {}): look at the volume and the system's log",
+            extended_code(error)
+        ),
         _ => format!("{path} cannot be used: {error}"),
     }
 }
@@ -80,5 +81,11 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Whether there is no space. What is there can still be read.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    // The other one is of the index of the write-ahead log, which is made at the start.
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || extended_code(error) == ffi::SQLITE_IOERR_SHMSIZE
+}
+
+fn extended_code(error: &rusqlite::Error) -> i32 {
+    error.sqlite_error().map_or(0, |error| error.extended_code)
 }

@@ -124,6 +124,12 @@ impl DatabaseFile {
         self.connect("PRAGMA query_only = ON")
     }
 
+    /// A connection that copies the file. It must not write, which SQLite would not let it do if it
+    /// could only read.
+    pub(super) fn copier(&self) -> rusqlite::Result<Session> {
+        self.connect("")
+    }
+
     fn connect(&self, settings: &str) -> rusqlite::Result<Session> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE

@@ -7,6 +7,7 @@
 //! Deliberately not here: several processes on one file, and settings of SQLite to choose from. A
 //! write is acknowledged once it is on the disk.
 
+mod backup;
 mod condition;
 mod error;
 mod file;
@@ -102,6 +103,19 @@ impl SqliteStorage {
                 log_capacity,
             }),
         })
+    }
+
+    /// Copies the state of one moment into a new file, while everything goes on; its revision is
+    /// returned. A server that is started with the copy begins a new history in it, so that clients
+    /// of the original list anew.
+    ///
+    /// # Errors
+    /// A sentence that names the file and says what to do.
+    pub async fn backup(&self, to: &Path) -> Result<Revision, String> {
+        let file = self.shared.readers.file().map_err(|e| e.to_string())?;
+        let to = to.to_owned();
+        let copying = tokio::task::spawn_blocking(move || backup::copy(&file, &to));
+        copying.await.unwrap_or_else(|e| Err(e.to_string()))
     }
 
     fn write(&self, change: Change) -> BoxFuture<'_, Result<Revision, StorageError>> {

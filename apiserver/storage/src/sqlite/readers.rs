@@ -62,9 +62,7 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, StorageError> {
-        let Some(file) = self.file.lock().clone() else {
-            return Err(closed());
-        };
+        let file = self.file()?;
         let result = self.session(&file).and_then(|session| {
             // Ends when it is dropped.
             let transaction = session.connection.unchecked_transaction()?;
@@ -79,6 +77,10 @@ impl Readers {
             self.condition.failed(file.path(), error);
         }
         result.map_err(|failure| failure.into_error(file.path()))
+    }
+
+    pub(super) fn file(&self) -> Result<DatabaseFile, StorageError> {
+        self.file.lock().clone().ok_or_else(closed)
     }
 
     fn session(&self, file: &DatabaseFile) -> Result<Session, Failure> {

@@ -1,7 +1,9 @@
 //! The backend on real files.
 
+mod backup;
 mod crashes;
 mod damage;
+mod full_disk;
 mod reopening;
 
 use std::{
