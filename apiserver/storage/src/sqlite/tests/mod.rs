@@ -99,6 +99,29 @@ async fn writes_of_a_batch_have_answers_of_their_own() {
     assert_eq!(revisions, expected);
 }
 
+/// A list while many write is one state: as many records as its revision has seen creates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_under_writes_is_one_state() {
+    let store = empty(10_000).await;
+    let writers = (0..8).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..100 {
+                create(&store, &format!("/a/{number}-{writer}"), "x").await;
+            }
+        })
+    });
+    let mut writing = futures::future::join_all(writers.collect::<Vec<_>>());
+    loop {
+        let is_done = (&mut writing).now_or_never().is_some();
+        let page = store.list(Range::prefix("/a/")).await.expect("listed");
+        assert_eq!(page.records.len() as u64, page.revision.0);
+        if is_done {
+            return assert_eq!(page.revision, Revision(800));
+        }
+    }
+}
+
 /// A watch that is behind what is in memory reads the file and then follows, without a gap.
 #[tokio::test]
 async fn a_watch_goes_from_the_file_to_memory_and_on() {
