@@ -43,6 +43,10 @@ impl Condition {
         matches!(*self.0.lock(), State::Failing(_))
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        matches!(*self.0.lock(), State::Full)
+    }
+
     pub(super) fn succeeded(&self, path: &Path) {
         let mut state = self.0.lock();
         if matches!(*state, State::Full | State::Failing(_)) {

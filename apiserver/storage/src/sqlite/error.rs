@@ -26,9 +26,16 @@ impl From<rusqlite::Error> for Failure {
 impl Failure {
     pub(super) fn into_error(self, path: &Path) -> StorageError {
         match self {
-            Self::Sqlite(error) => StorageError::Unavailable(sentence(path, &error)),
             Self::Refused(error) => error,
-            Self::Foreign(sentence) => StorageError::Unavailable(sentence),
+            other => StorageError::Unavailable(other.sentence(path)),
+        }
+    }
+
+    pub(super) fn sentence(self, path: &Path) -> String {
+        match self {
+            Self::Sqlite(error) => sentence(path, &error),
+            Self::Refused(error) => error.to_string(),
+            Self::Foreign(sentence) => sentence,
         }
     }
 }

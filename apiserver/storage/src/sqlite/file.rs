@@ -22,6 +22,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest look at the whole file at the start; a part of the time that a cluster gives a server to
 /// get ready. It reads some hundred megabytes a second.
 const CHECK_TIME: Duration = Duration::from_secs(5);
+/// Of a new file. Records of 2 kB fill twice as large pages as SQLite's own by three, not one; the
+/// file is a third smaller and written faster.
+const PAGE_BYTES: u32 = 8192;
 /// The write-ahead log is cut to this many bytes after it was larger.
 const WAL_BYTES: i64 = 64 * 1024 * 1024;
 /// Statements that a connection keeps: more than there are.
@@ -92,7 +95,9 @@ impl DatabaseFile {
     /// A sentence that names the file and says what to do.
     pub(super) fn prepare(&self) -> Result<Session, String> {
         let mut session = self
-            .connect("PRAGMA synchronous = FULL")
+            .connect(&format!(
+                "PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL"
+            ))
             .map_err(|e| sentence(&self.path, &e))?;
         let connection = &mut session.connection;
         schema::check(&self.path, connection)?;

@@ -289,6 +289,7 @@ impl Writer {
         let begun = run(connection, "BEGIN IMMEDIATE").map_err(Failure::from);
         let done = begun.and_then(|()| unchanged(connection, known, &self.path));
         let done = done.and_then(|()| act(connection));
+        let is_at_commit = done.is_ok();
         let committed = match done {
             Ok(done) => run(connection, "COMMIT")
                 .map(|()| done)
@@ -310,7 +311,14 @@ impl Writer {
                     Failure::Foreign(sentence) => self.condition.lose(sentence),
                     Failure::Refused(_) => {}
                 }
-                Err(failure.into_error(&self.path))
+                // A commit that the disk has not confirmed may be found there after a crash.
+                let is_unknown = is_at_commit && !self.condition.is_full();
+                let sentence = failure.sentence(&self.path);
+                Err(if is_unknown {
+                    StorageError::Unavailable(format!("the write may have happened: {sentence}"))
+                } else {
+                    nothing_written(&sentence)
+                })
             }
         }
     }

@@ -56,7 +56,10 @@ async fn on_a_small_disk() {
             Err(error) => break error.to_string(),
         }
     };
-    assert!(reason.contains("the disk of /"), "{reason}");
+    assert!(
+        reason.contains("nothing was written: the disk of /"),
+        "{reason}"
+    );
     assert!(reason.contains("is full: free space there"), "{reason}");
     // Who reads is served on.
     assert_eq!(store.condition(), Ok(()));

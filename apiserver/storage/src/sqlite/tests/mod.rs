@@ -172,6 +172,23 @@ async fn the_log_in_the_file_is_bounded() {
     assert!(is_compacted, "{item:?}");
 }
 
+/// After a restore clients may ask for what this store never had.
+#[tokio::test]
+async fn a_watch_from_the_future_is_refused() {
+    let store = empty(100).await;
+    let newest = create(&store, "/a/1", "x").await;
+    let wanted = Revision(newest.0 + 1);
+    let item = store.watch(String::new(), wanted).next().await;
+    let refused = StorageError::FutureRevision {
+        wanted,
+        current: newest,
+    };
+    assert!(
+        matches!(&item, Some(Err(error)) if *error == refused),
+        "{item:?}"
+    );
+}
+
 /// A watch ends when its store is closed.
 #[tokio::test]
 async fn closing_ends_the_watches() {
