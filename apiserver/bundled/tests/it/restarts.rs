@@ -26,7 +26,7 @@ fn storage(path: &Path) -> String {
 async fn a_server_that_is_killed_goes_on_where_it_was() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let flag = storage(&directory.path().join("records.db"));
-    let mut server = Server::start_with(&[flag.clone()]).await?;
+    let mut server = Server::start_with(std::slice::from_ref(&flag)).await?;
     let admin = server.admin().await?;
     for name in ["a", "b"] {
         let made = write(&admin, Method::POST, DEFAULT, &record(name)).await?;

@@ -14,8 +14,10 @@ const FILE: &str = "SQLITE_CRASH_FILE";
 /// How often a process is killed; more by the environment variable.
 const ROUNDS: u32 = 5;
 const ROUNDS_VARIABLE: &str = "SQLITE_CRASH_ROUNDS";
-/// Acknowledgements of a process before it is killed, and some more in each round.
+/// Acknowledgements of a process before it is killed, and more in later rounds, so that some
+/// processes have copied their write-ahead log into the file.
 const WRITES: usize = 40;
+const MORE_WRITES: usize = 300;
 const WRITERS: usize = 8;
 
 /// A key and its new value; a dash for a delete.
@@ -67,7 +69,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let begin = open(&path).current_revision().await.expect("known");
     let mut acknowledged = HashMap::new();
     for round in 0..rounds {
-        let enough = WRITES + usize::try_from(round % 7).expect("small") * 13;
+        let enough = WRITES + usize::try_from(round % 5).expect("small") * MORE_WRITES;
         for (revision, write) in acknowledged_before_a_kill(&path, enough) {
             let other = acknowledged.insert(revision, write);
             assert_eq!(other, None, "revision {revision} was given twice");
