@@ -178,7 +178,9 @@ async fn a_watch_from_the_future_is_refused() {
     let store = empty(100).await;
     let newest = create(&store, "/a/1", "x").await;
     let wanted = Revision(newest.0 + 1);
-    let item = store.watch(String::new(), wanted).next().await;
+    let mut watch = store.watch(String::new(), wanted);
+    let item = tokio::time::timeout(Duration::from_mins(1), watch.next()).await;
+    let item = item.expect("in time");
     let refused = StorageError::FutureRevision {
         wanted,
         current: newest,
