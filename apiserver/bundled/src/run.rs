@@ -34,7 +34,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let resources = vec![datarecord::definition().map_err(|e| anyhow!(e))?.into()];
     let backend = flags.storage.backend().map_err(|e| anyhow!(e))?;
     tracing::info!(storage = ?backend, "starting");
-    let storage = backend.start();
+    let storage = backend.start().map_err(|e| anyhow!(e))?;
     let auditor = flags.audit.auditor().await.map_err(|e| anyhow!(e))?;
     let standalone = flags
         .standalone

@@ -5,20 +5,24 @@ use std::{fs, path::PathBuf, sync::Arc};
 use clap::Args;
 #[cfg(feature = "postgres")]
 use storage::postgres::{DatabaseUrl, PostgresStorage, UrlSource};
+#[cfg(feature = "sqlite")]
+use storage::sqlite::SqliteStorage;
 use storage::{MemoryStorage, Storage};
 
 /// What `--storage` can be in this build.
-const BACKENDS: &str = if cfg!(feature = "postgres") {
-    "memory or postgres://USER:PASSWORD@HOST/DATABASE"
-} else {
-    "memory"
+const BACKENDS: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres")) {
+    (true, true) => "memory, sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE",
+    (true, false) => "memory or sqlite:PATH",
+    (false, true) => "memory or postgres://USER:PASSWORD@HOST/DATABASE",
+    (false, false) => "memory",
 };
 
 /// The flags as they are typed. They are judged later, by [`StorageFlags::backend`], because an
 /// error about a flag repeats its value, which may hold a password.
 #[derive(Args, Clone)]
 pub(crate) struct StorageFlags {
-    /// Where records are kept: memory, or a database as `postgres://USER:PASSWORD@HOST/DATABASE`.
+    /// Where records are kept: memory, a file of this server alone as sqlite:PATH, or a database as
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(
         long,
         env = "STORAGE",
@@ -43,6 +47,9 @@ pub(crate) struct StorageFlags {
 pub(crate) enum Backend {
     /// Lost when the process ends.
     Memory,
+    /// In a file that this server alone has.
+    #[cfg(feature = "sqlite")]
+    Sqlite(PathBuf),
     /// In a database that other servers may share.
     #[cfg(feature = "postgres")]
     Postgres(UrlSource),
@@ -82,6 +89,13 @@ impl std::fmt::Debug for StorageFlags {
 fn backend(text: &str, file: Option<&PathBuf>) -> Result<Backend, String> {
     match text {
         "memory" => Ok(Backend::Memory),
+        #[cfg(feature = "sqlite")]
+        "sqlite:" => Err("name the file, such as sqlite:/var/lib/records.db".to_owned()),
+        #[cfg(feature = "sqlite")]
+        named if named.starts_with("sqlite:") => {
+            let path = named.strip_prefix("sqlite:").unwrap_or_default();
+            Ok(Backend::Sqlite(path.into()))
+        }
         #[cfg(feature = "postgres")]
         url if url.starts_with("postgres") => {
             let url = DatabaseUrl::parse(url)?;
@@ -98,12 +112,17 @@ fn backend(text: &str, file: Option<&PathBuf>) -> Result<Backend, String> {
 
 impl Backend {
     /// The store; a database need not be there yet.
-    pub(crate) fn start(self) -> Arc<dyn Storage> {
-        match self {
+    ///
+    /// # Errors
+    /// A sentence that names the file that cannot be used, and says what to do.
+    pub(crate) fn start(self) -> Result<Arc<dyn Storage>, String> {
+        Ok(match self {
             Self::Memory => Arc::new(MemoryStorage::since_now()),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => Arc::new(SqliteStorage::open(&path)?),
             #[cfg(feature = "postgres")]
             Self::Postgres(source) => Arc::new(PostgresStorage::start(source)),
-        }
+        })
     }
 }
 
@@ -135,6 +154,21 @@ mod tests {
             assert!(error.contains("postgres://USER"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn a_file_is_named_and_what_is_wrong_with_it_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing/records.db");
+        let flag = format!("--storage=sqlite:{}", path.display());
+        let backend = parsed(&[&flag]).unwrap();
+        assert!(matches!(&backend, Backend::Sqlite(named) if *named == path));
+        let error = backend.start().unwrap_err();
+        assert!(error.contains("missing/records.db"), "{error}");
+        assert!(error.contains("make it"), "{error}");
+        let error = parsed(&["--storage=sqlite:"]).unwrap_err();
+        assert!(error.contains("name the file"), "{error}");
     }
 
     #[cfg(feature = "postgres")]

@@ -5,6 +5,8 @@
 //! several processes can share, which are in [`replicas`]. The cases follow
 //! `k8s.io/apiserver/pkg/storage/testing`, whose names they keep where they test the same.
 
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+pub(crate) mod model;
 pub mod replicas;
 
 use bytes::Bytes;

@@ -9,10 +9,14 @@
 //! Deliberately not here: selectors, caching, decoding. One watch cache stands in front of every
 //! backend and does those.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod batch;
 pub mod contract;
 mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 
@@ -22,6 +26,8 @@ use futures::{future::BoxFuture, stream::BoxStream};
 pub use memory::MemoryStorage;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStorage;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStorage;
 
 /// Something that keeps bytes under keys and counts revisions. See the module's documentation for
 /// the rules; [`contract`] has the tests that every backend passes.

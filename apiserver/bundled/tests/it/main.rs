@@ -6,6 +6,8 @@ mod metrics;
 mod paths;
 #[cfg(feature = "postgres")]
 mod replicas;
+#[cfg(feature = "sqlite")]
+mod restarts;
 mod standalone;
 
 use std::{path::PathBuf, process::Stdio};

@@ -8,7 +8,6 @@
 //! Deliberately not here: polling for each watch, one append-only table of all versions, and
 //! retries of a commit whose outcome is unknown.
 
-mod batch;
 mod compaction;
 mod connection;
 mod error;
@@ -39,8 +38,7 @@ use tokio::{
 pub use connection::UrlSource;
 pub use url::DatabaseUrl;
 
-use crate::{Page, Range, Record, Revision, Storage, StorageError, WatchItem};
-use batch::Change;
+use crate::{Page, Range, Record, Revision, Storage, StorageError, WatchItem, batch::Change};
 use connection::Connector;
 use pool::{Pool, Size};
 use read_index::ReadIndex;

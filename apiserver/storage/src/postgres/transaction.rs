@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use tokio_postgres::{Statement, error::Severity, types::ToSql};
 
 use super::{
-    batch::{Change, Entry, Plan},
     connection::{CHANNEL, Connection, Connector, Purpose},
     error::because,
     reader::{revision, signed},
     schema,
 };
-use crate::{Revision, StorageError};
+use crate::{
+    Revision, StorageError,
+    batch::{Change, Entry, Plan},
+};
 
 const LOCK: &str = "SELECT schema_version, revision FROM extension_api.meta WHERE id FOR UPDATE";
 

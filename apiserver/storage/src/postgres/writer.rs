@@ -9,12 +9,11 @@ use tokio::{
 };
 
 use super::{
-    batch::Change,
     connection::Connector,
     error::too_late,
     transaction::{Failure, Session},
 };
-use crate::{Revision, StorageError};
+use crate::{Revision, StorageError, batch::Change};
 
 /// Most writes that wait: more than a server lets in at a time, so that only a mistake meets it.
 const QUEUE_MAX: usize = 1024;

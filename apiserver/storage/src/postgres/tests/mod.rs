@@ -2,7 +2,6 @@
 
 mod connecting;
 mod lost_answers;
-mod model;
 mod outages;
 
 use std::time::Duration;
@@ -60,6 +59,11 @@ async fn complaint(store: &PostgresStorage, words: &str) -> String {
 
 crate::storage_contract_tests!(contract_tests, empty);
 crate::replica_contract_tests!(replica_tests, replicas);
+
+#[test]
+fn it_answers_as_the_memory_backend_does() {
+    crate::contract::model::compare(empty);
+}
 
 /// The events of a watch up to a revision.
 async fn events_until(watch: &mut BoxStream<'static, WatchItem>, last: Revision) -> Vec<Event> {

@@ -1,11 +1,12 @@
-//! The same random writes on this backend and on the memory backend, which is the reference.
+//! The same random writes on a backend and on the memory backend, which is the reference.
 
 use proptest::{prelude::*, test_runner::TestRunner};
 
-use super::*;
-use crate::MemoryStorage;
+use futures::StreamExt;
 
-/// Histories that are compared; each has a database of its own.
+use crate::{MemoryStorage, Range, Revision, Storage, StorageError};
+
+/// Histories that are compared; each has a store of its own.
 const CASES: u32 = 12;
 
 #[derive(Clone, Debug)]
@@ -105,8 +106,8 @@ async fn everything(store: &dyn Storage) -> Vec<String> {
     all
 }
 
-#[test]
-fn it_answers_as_the_memory_backend_does() {
+/// Compares the answers; `new` makes an empty store as for the contract's tests.
+pub(crate) fn compare<S: Storage>(new: impl AsyncFn(usize) -> S) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -120,12 +121,12 @@ fn it_answers_as_the_memory_backend_does() {
     let steps = prop::collection::vec(step(), 1..40);
     let compared = TestRunner::new(config).run(&steps, |steps| {
         runtime.block_on(async {
-            let (memory, database) = (MemoryStorage::with_log_capacity(20), empty(20).await);
+            let (memory, store) = (MemoryStorage::with_log_capacity(20), new(20).await);
             for step in &steps {
-                let answers = (act(&memory, step).await, act(&database, step).await);
+                let answers = (act(&memory, step).await, act(&store, step).await);
                 prop_assert_eq!(answers.0, answers.1, "{:?}", step);
             }
-            prop_assert_eq!(everything(&memory).await, everything(&database).await);
+            prop_assert_eq!(everything(&memory).await, everything(&store).await);
             Ok(())
         })
     });
