@@ -53,6 +53,7 @@ step 'chart' chart
 step 'the harness: nothing is left behind' cargo test --locked -p e2e --test harness -- --ignored --nocapture
 step 'programs that run as local processes' cargo build --locked -p operator -p extension-apiserver -p apiserver --bins --examples
 step 'control-plane tier' cluster_tests control-plane --test testing --test control_plane --test differential --test load
+step 'differential test on SQLite' differential_on sqlite
 step 'differential test on PostgreSQL' differential_on postgres
 step 'rotation of the authorities of a cluster' cluster_tests control-plane --test rotation
 step 'node tier' cluster_tests node --test node --test soak --test conformance

@@ -20,3 +20,7 @@ mod lifecycle;
 mod refusals;
 #[path = "node/rolling.rs"]
 mod rolling;
+#[path = "node/storage.rs"]
+mod storage;
+#[path = "node/volumes.rs"]
+mod volumes;

@@ -1,7 +1,7 @@
 //! Object count quotas: the quota controller counts records as it counts anything else, and the server
 //! refuses one too many, as kube-apiserver's admission does for its own kinds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use k8s_openapi::{
@@ -21,6 +21,10 @@ use super::{
 };
 
 const COUNT: &str = "count/datarecords.data.kubedojo.io";
+const UNRELATED: &str = "count/nothing.example.com";
+/// How often the controller is made to count anew, and how long it has each time.
+const COUNTS: u32 = 5;
+const COUNTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// The quota of a namespace.
 struct Quota {
@@ -52,7 +56,8 @@ impl Quota {
         let params = PatchParams::apply("quota").force();
         let patch = Patch::Apply(&quota);
         self.quotas.patch("records", &params, &patch).await?;
-        self.wait(&format!("{hard} to be allowed"), |status| status.hard, hard)
+        let what = format!("{hard} to be allowed");
+        self.wait(&what, COLLECTED_WITHIN, |status| status.hard, hard)
             .await?;
         // The server counts nothing against a quota before it has seen that the controller has.
         let cluster = &shared().await?.cluster;
@@ -65,14 +70,31 @@ impl Quota {
         Ok(())
     }
 
+    /// Waits until the controller has counted so many. It compares its count with a status that it
+    /// may not have seen the newest of, and then writes nothing until it counts again: for that there
+    /// is a change of the spec.
     async fn wait_used(&self, used: &str) -> Result<()> {
-        self.wait(&format!("{used} to be used"), |status| status.used, used)
+        let what = format!("{used} to be used");
+        for round in 0..COUNTS {
+            let counted = self.wait(&what, COUNTED_WITHIN, |status| status.used, used);
+            if counted.await.is_ok() {
+                return Ok(());
+            }
+            println!("{what}: the controller counts anew");
+            let hard = json!({ "spec": { "hard": { UNRELATED: round.to_string() } } });
+            let patch = Patch::Merge(&hard);
+            self.quotas
+                .patch("records", &PatchParams::default(), &patch)
+                .await?;
+        }
+        self.wait(&what, COUNTED_WITHIN, |status| status.used, used)
             .await
     }
 
     async fn wait(
         &self,
         what: &str,
+        within: Duration,
         counts: impl Fn(ResourceQuotaStatus) -> Option<BTreeMap<String, Quantity>>,
         expected: &str,
     ) -> Result<()> {
@@ -82,7 +104,7 @@ impl Quota {
             let count = counts(status)?.remove(COUNT)?;
             (count.0 == expected).then_some(())
         };
-        cluster.wait_for(what, COLLECTED_WITHIN, counted).await
+        cluster.wait_for(what, within, counted).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ::storage::postgres::testing::Cluster as Database;
 use anyhow::{Context, Result};
 use e2e::{network, testing::Cluster};
 use futures::future::try_join_all;
@@ -14,16 +15,17 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
-use storage::postgres::testing::Cluster as Database;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::installation::{API, NAMESPACE, exclusive, kubectl, wait_available};
+use super::{
+    installation::{NAMESPACE, exclusive, kubectl},
+    storage::{back_to_memory, keep_in, restart},
+};
 
 const PER_SECOND: u64 = 200;
 /// So many that they keep the pace although each waits for its answers.
 const CLIENTS: u64 = 40;
-const ROLLED_OUT: &str = "--timeout=180s";
 const SECRET: &str = "records-database";
 
 /// What one client has done.
@@ -42,7 +44,11 @@ async fn a_rolling_restart_of_two_replicas_loses_no_request() -> Result<()> {
     let (cluster, _guard) = exclusive().await?;
     let namespace = cluster.namespace("rolling").await?;
     let database = Database::start_in(&cluster.node_network()?, network::NODE)?;
-    keep_in(&cluster, &database).await?;
+    let url = database.url("postgres", "postgres");
+    let secret = format!("create secret generic {SECRET} -n {NAMESPACE} --from-literal=url={url}");
+    kubectl(&cluster, &secret).await?;
+    let secret = json!({ "connectionSecretRef": { "name": SECRET } });
+    keep_in(&cluster, json!({ "memory": null, "postgres": secret }), 2).await?;
 
     let stop = CancellationToken::new();
     let clients = (0..CLIENTS).map(async |number| {
@@ -84,75 +90,9 @@ async fn a_rolling_restart_of_two_replicas_loses_no_request() -> Result<()> {
         found, left,
         "what was acknowledged is there, and nothing else"
     );
-    back_to_memory(&cluster).await
-}
-
-/// Moves the API to a database, with two replicas.
-async fn keep_in(cluster: &Cluster, database: &Database) -> Result<()> {
-    let url = database.url("postgres", "postgres");
-    let secret = format!("create secret generic {SECRET} -n {NAMESPACE} --from-literal=url={url}");
-    kubectl(cluster, &secret).await?;
-    let storage =
-        json!({ "memory": null, "postgres": { "connectionSecretRef": { "name": SECRET } } });
-    change(cluster, storage, 2).await
-}
-
-async fn back_to_memory(cluster: &Cluster) -> Result<()> {
-    change(cluster, json!({ "memory": {}, "postgres": null }), 1).await?;
-    kubectl(cluster, &format!("delete secret {SECRET} -n {NAMESPACE}")).await?;
+    back_to_memory(&cluster).await?;
+    kubectl(&cluster, &format!("delete secret {SECRET} -n {NAMESPACE}")).await?;
     Ok(())
-}
-
-async fn change(cluster: &Cluster, storage: serde_json::Value, replicas: u32) -> Result<()> {
-    let spec = json!({ "spec": { "server": { "bundled": { "storage": storage } }, "replicas": replicas } });
-    let patch = spec.to_string();
-    let args = [
-        "patch",
-        "extensionapi",
-        API,
-        "--type=merge",
-        "--patch",
-        &patch,
-    ];
-    cluster.kubectl(args).await?.success()?;
-    let want = format!("deployment has {replicas} pods of the new kind");
-    cluster
-        .wait_for(&want, Duration::from_mins(1), async || {
-            let fields =
-                "jsonpath={.metadata.generation} {.status.observedGeneration} {.spec.replicas}";
-            let args = ["get", "deployment", API, "-n", NAMESPACE, "-o", fields];
-            let said = cluster.kubectl(args).await.ok()?.success().ok()?;
-            let fields: Vec<&str> = said.split_whitespace().collect();
-            let is_seen = matches!(fields[..], [a, b, n] if a == b && n == replicas.to_string());
-            is_seen.then_some(())
-        })
-        .await?;
-    rolled_out(cluster).await?;
-    wait_available(cluster).await
-}
-
-/// Replaces every pod, and waits until the old ones are gone too.
-async fn restart(cluster: &Cluster) -> Result<()> {
-    kubectl(
-        cluster,
-        &format!("rollout restart deployment {API} -n {NAMESPACE}"),
-    )
-    .await?;
-    rolled_out(cluster).await
-}
-
-async fn rolled_out(cluster: &Cluster) -> Result<()> {
-    let status = format!("rollout status deployment {API} -n {NAMESPACE} {ROLLED_OUT}");
-    kubectl(cluster, &status).await?;
-    cluster
-        .wait_for("the old pods to end", Duration::from_secs(90), async || {
-            let selector = format!("app.kubernetes.io/instance={API}");
-            let args = ["get", "pods", "-n", NAMESPACE, "-l", &selector, "-o"];
-            let path = "jsonpath={range .items[*]}{.metadata.deletionTimestamp}{end}";
-            let said = cluster.kubectl(args.into_iter().chain([path])).await.ok()?;
-            said.success().ok()?.is_empty().then_some(())
-        })
-        .await
 }
 
 /// Makes, reads, changes and deletes records until it is told to stop, whatever happens.
