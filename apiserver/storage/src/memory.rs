@@ -22,6 +22,8 @@ use crate::{Event, Page, Range, Record, Revision, Storage, StorageError, WatchBa
 
 /// Events that are kept for watches that resume: as many as upstream's watch cache keeps at most.
 const LOG_CAPACITY: usize = 102_400;
+/// What the values of these events may weigh: as much as the watch cache in front keeps.
+const LOG_BYTES_MAX: usize = 64 << 20;
 /// Events that one watch takes from the log at a time, so that no reader holds the lock for long.
 const BATCH_MAX: usize = 512;
 
@@ -46,6 +48,8 @@ struct State {
     records: BTreeMap<Arc<str>, Record>,
     /// One event per revision, without gaps, ending at `revision`.
     log: VecDeque<Event>,
+    /// The weight of the log.
+    log_bytes: usize,
 }
 
 impl Default for MemoryStorage {
@@ -170,7 +174,7 @@ impl Storage for MemoryStorage {
             .front()
             .is_some_and(|event| event.revision <= up_to)
         {
-            state.log.pop_front();
+            state.forget_oldest();
         }
         drop(state);
         ready(Ok(())).boxed()
@@ -216,10 +220,16 @@ impl State {
                 self.records.remove(&event.key);
             }
         }
+        self.log_bytes += weight(&event);
         self.log.push_back(event);
-        while self.log.len() > log_capacity {
-            self.log.pop_front();
+        while self.log.len() > log_capacity || self.log_bytes > LOG_BYTES_MAX {
+            self.forget_oldest();
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.log.pop_front();
+        self.log_bytes -= oldest.as_ref().map_or(0, weight);
     }
 
     /// The oldest revision whose state can be rebuilt, and after which a watch can start.
@@ -289,6 +299,12 @@ impl State {
     }
 }
 
+/// What an event keeps in memory beside what is there now: the value that it replaced.
+fn weight(event: &Event) -> usize {
+    let previous = event.previous.as_ref();
+    previous.map_or(0, |record| record.value.len())
+}
+
 /// One watch: a position in the shared log.
 struct Watcher {
     shared: Arc<Shared>,
@@ -331,6 +347,21 @@ crate::replica_contract_tests!(replica_tests, async |log_capacity| {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// W7: large values that change often do not fill the memory with what they were.
+    #[tokio::test]
+    async fn the_log_is_bounded_by_its_weight() {
+        let store = MemoryStorage::default();
+        let value = Bytes::from(vec![0; 1 << 20]);
+        let key = || "/a/1".to_owned();
+        let mut revision = store.create(key(), value.clone()).await.unwrap();
+        for _ in 0..100 {
+            revision = store.update(key(), value.clone(), revision).await.unwrap();
+        }
+        let state = store.shared.state.lock();
+        assert_eq!(state.log_bytes, LOG_BYTES_MAX);
+        assert_eq!(state.log.len(), LOG_BYTES_MAX / value.len());
+    }
 
     /// W2: a client of an earlier process learns that it has to list anew.
     #[tokio::test]

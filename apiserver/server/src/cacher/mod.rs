@@ -41,13 +41,14 @@ use crate::metrics::CacheCounts;
 
 /// Events that the ring keeps, so that watches can resume: upstream's largest ring.
 const RING_CAPACITY: usize = 102_400;
-/// What the objects of these events may weigh, as they are stored: twice as much as a full ring of objects
-/// of 1 kB. Without it somebody who changes large objects could fill any memory.
-const RING_BYTES_MAX: usize = 256 << 20;
+/// What the objects of these events may weigh, as they are stored: in memory they take up to twice as much, and
+/// a server has 256 MiB unless somebody gives it more. Without it somebody who changes large objects could
+/// fill any memory.
+const RING_BYTES_MAX: usize = 64 << 20;
 /// Newest events whose frames are kept for the next watch: watches that follow need no others.
 const FRAMES_CAPACITY: usize = 512;
 /// What the objects of those may weigh; a frame weighs about as much, once for each form that is watched.
-const FRAMES_BYTES_MAX: usize = 32 << 20;
+const FRAMES_BYTES_MAX: usize = 16 << 20;
 /// How long a read waits for the cache to reach a revision, as upstream's `blockTimeout`.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -50,7 +50,7 @@ async fn kubectl_get_prints_every_form() -> Result<()> {
         ok("kubectl get datarecord.v1alpha1.$G a -o name", "datarecord.$G/a"),
         ok("kubectl get datarecord.$G a --ignore-not-found -o name", "datarecord.$G/a"),
         ok("kubectl get $R nothing --ignore-not-found", ""),
-        ok("kubectl get $R -A --no-headers -l tier=gold | awk '{print $2}'", "a"),
+        ok("kubectl get $R -A --no-headers -l size=l | awk '{print $2}'", "a"),
         ok("record a | kubectl get -f - -o name", "datarecord.$G/a"),
         ok("kubectl get $R a --subresource=status -o jsonpath={.status.syncStatus}", "Current"),
         ok("kubectl get $R a --server-print=false", "a      "),

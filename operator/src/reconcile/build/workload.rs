@@ -312,7 +312,6 @@ impl Server {
                     format!("--secure-port={BUNDLED_PORT}"),
                     format!("--tls-cert-file={CERTIFICATE_DIRECTORY}/tls.crt"),
                     format!("--tls-private-key-file={CERTIFICATE_DIRECTORY}/tls.key"),
-                    format!("--shutdown-delay-duration={SHUTDOWN_DELAY_SECONDS}s"),
                     match storage {
                         PlannedStorage::Memory => "--storage=memory".to_owned(),
                         PlannedStorage::Sqlite(_) => {
@@ -323,6 +322,12 @@ impl Server {
                         }
                     },
                 ];
+                // Where no other pod can take over, a delay would only make the gap longer.
+                if volume::planned(plan).is_none() {
+                    args.push(format!(
+                        "--shutdown-delay-duration={SHUTDOWN_DELAY_SECONDS}s"
+                    ));
+                }
                 if plan.replicas > 1 {
                     args.push(format!("--goaway-chance={GOAWAY_CHANCE}"));
                 }
