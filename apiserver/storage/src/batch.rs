@@ -19,6 +19,32 @@ pub(super) struct Change {
     pub(super) expected: Option<Revision>,
 }
 
+impl Change {
+    pub(super) fn create(key: String, value: Bytes) -> Self {
+        Self {
+            key,
+            value: Some(value),
+            expected: None,
+        }
+    }
+
+    pub(super) fn update(key: String, value: Bytes, expected: Revision) -> Self {
+        Self {
+            key,
+            value: Some(value),
+            expected: Some(expected),
+        }
+    }
+
+    pub(super) fn delete(key: String, expected: Revision) -> Self {
+        Self {
+            key,
+            value: None,
+            expected: Some(expected),
+        }
+    }
+}
+
 /// What is to be written to the database.
 #[derive(Debug, Default)]
 pub(super) struct Plan {

@@ -17,6 +17,9 @@ mod memory;
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod waiting;
+mod watch;
 
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 
@@ -180,6 +183,12 @@ pub enum StorageError {
     /// The store does not answer; the write may or may not have happened.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+}
+
+impl StorageError {
+    fn closed() -> Self {
+        Self::Unavailable("the store was closed".to_owned())
+    }
 }
 
 impl fmt::Display for Revision {

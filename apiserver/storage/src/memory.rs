@@ -10,15 +10,18 @@ use std::{
 
 use bytes::Bytes;
 use futures::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{BoxFuture, ready},
-    stream::{self, BoxStream},
+    stream::BoxStream,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Event, Page, Range, Record, Revision, Storage, StorageError, WatchBatch, WatchItem};
+use crate::{
+    Event, Page, Range, Record, Revision, Storage, StorageError, WatchBatch, WatchItem,
+    watch::Watch,
+};
 
 /// Events that are kept for watches that resume: as many as upstream's watch cache keeps at most.
 const LOG_CAPACITY: usize = 102_400;
@@ -153,14 +156,7 @@ impl Storage for MemoryStorage {
             prefix,
             position: after,
         };
-        stream::unfold(Some(watcher), |watcher| async {
-            let mut watcher = watcher?;
-            match watcher.next_batch().await {
-                Ok(batch) => Some((Ok(batch), Some(watcher))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-        .boxed()
+        watcher.stream()
     }
 
     fn current_revision(&self) -> BoxFuture<'_, Result<Revision, StorageError>> {
@@ -313,11 +309,11 @@ struct Watcher {
     position: Revision,
 }
 
-impl Watcher {
-    async fn next_batch(&mut self) -> Result<WatchBatch, StorageError> {
+impl Watch for Watcher {
+    async fn next_batch(&mut self) -> WatchItem {
         let position = self.position;
         if self.head.wait_for(|head| *head > position).await.is_err() {
-            return Err(StorageError::Unavailable("the store was closed".to_owned()));
+            return Err(StorageError::closed());
         }
         let state = self.shared.state.lock();
         state.check_known(position)?;
@@ -346,6 +342,8 @@ crate::replica_contract_tests!(replica_tests, async |log_capacity| {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt;
+
     use super::*;
 
     /// W7: large values that change often do not fill the memory with what they were.

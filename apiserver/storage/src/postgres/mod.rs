@@ -29,7 +29,7 @@ mod writer;
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use tokio::{
     sync::{Notify, broadcast},
     task::JoinSet,
@@ -38,7 +38,10 @@ use tokio::{
 pub use connection::UrlSource;
 pub use url::DatabaseUrl;
 
-use crate::{Page, Range, Record, Revision, Storage, StorageError, WatchItem, batch::Change};
+use crate::{
+    Page, Range, Record, Revision, Storage, StorageError, WatchItem, batch::Change,
+    watch::Watch as _,
+};
 use connection::Connector;
 use pool::{Pool, Size};
 use read_index::ReadIndex;
@@ -123,11 +126,7 @@ impl fmt::Debug for PostgresStorage {
 
 impl Storage for PostgresStorage {
     fn create(&self, key: String, value: Bytes) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.write(Change {
-            key,
-            value: Some(value),
-            expected: None,
-        })
+        self.write(Change::create(key, value))
     }
 
     fn update(
@@ -136,11 +135,7 @@ impl Storage for PostgresStorage {
         value: Bytes,
         expected: Revision,
     ) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.write(Change {
-            key,
-            value: Some(value),
-            expected: Some(expected),
-        })
+        self.write(Change::update(key, value, expected))
     }
 
     fn delete(
@@ -148,11 +143,7 @@ impl Storage for PostgresStorage {
         key: String,
         expected: Revision,
     ) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.write(Change {
-            key,
-            value: None,
-            expected: Some(expected),
-        })
+        self.write(Change::delete(key, expected))
     }
 
     fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Record>, StorageError>> {
@@ -199,7 +190,7 @@ impl Storage for PostgresStorage {
             position: after,
             live: None,
         };
-        watcher.stream().boxed()
+        watcher.stream()
     }
 
     fn current_revision(&self) -> BoxFuture<'_, Result<Revision, StorageError>> {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use futures::{FutureExt, Stream, stream};
+use futures::FutureExt;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
     pool::{Pool, Size},
     tail::News,
 };
-use crate::{Event, Revision, StorageError, WatchBatch, WatchItem};
+use crate::{Event, Revision, StorageError, WatchBatch, WatchItem, watch::Watch};
 
 /// A position in the log.
 #[derive(Debug)]
@@ -23,19 +23,8 @@ pub(super) struct Watcher {
     pub(super) live: Option<broadcast::Receiver<News>>,
 }
 
-impl Watcher {
-    /// Ends with the first error: nothing up to the last batch's revision is missing.
-    pub(super) fn stream(self) -> impl Stream<Item = WatchItem> + Send + 'static {
-        stream::unfold(Some(self), |watcher| async {
-            let mut watcher = watcher?;
-            match watcher.next().await {
-                Ok(batch) => Some((Ok(batch), Some(watcher))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-    }
-
-    async fn next(&mut self) -> WatchItem {
+impl Watch for Watcher {
+    async fn next_batch(&mut self) -> WatchItem {
         loop {
             let Some(live) = &mut self.live else {
                 match self.catch_up().await? {
@@ -55,15 +44,21 @@ impl Watcher {
                 }
                 // There is something between this watch and the tail.
                 Ok(_) | Err(RecvError::Lagged(_)) => self.live = None,
-                Err(RecvError::Closed) => return Err(closed()),
+                Err(RecvError::Closed) => return Err(StorageError::closed()),
             }
         }
     }
+}
 
+impl Watcher {
     /// Reads a page of the log; `None` when there was nothing new.
     async fn catch_up(&mut self) -> Result<Option<WatchBatch>, StorageError> {
         // Before the log is read, so that nothing falls between the two.
-        let live = self.news.upgrade().ok_or_else(closed)?.subscribe();
+        let live = self
+            .news
+            .upgrade()
+            .ok_or_else(StorageError::closed)?
+            .subscribe();
         let position = self.position;
         let read = self
             .pool
@@ -87,8 +82,4 @@ impl Watcher {
             revision: covers,
         }
     }
-}
-
-fn closed() -> StorageError {
-    StorageError::Unavailable("the store was closed".to_owned())
 }

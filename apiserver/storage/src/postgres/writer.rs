@@ -3,42 +3,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     connection::Connector,
     error::too_late,
     transaction::{Failure, Session},
 };
-use crate::{Revision, StorageError, batch::Change};
+use crate::{
+    Revision, StorageError,
+    batch::Change,
+    waiting::{Batch, QUEUE_MAX, Waiting, queue_is_full, tell},
+};
 
-/// Most writes that wait: more than a server lets in at a time, so that only a mistake meets it.
-const QUEUE_MAX: usize = 1024;
-/// Most writes in a transaction: one that is longer holds up the other replicas.
-const BATCH_MAX: usize = 256;
-/// A transaction takes no more writes once its values have this many bytes.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// A write that has waited for longer is not begun: its client is told to try again.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest transaction, with what it waits for other replicas. After that nobody knows whether it
 /// was committed.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Answer = oneshot::Sender<Result<Revision, StorageError>>;
-
 /// Takes writes for the task.
 #[derive(Clone, Debug)]
 pub(super) struct Queue(mpsc::Sender<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
-    change: Change,
-    since: Instant,
-    answer: Answer,
-}
 
 /// The task's side.
 #[derive(Debug)]
@@ -70,17 +54,12 @@ impl Queue {
             });
         }
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
-            change,
-            since: Instant::now(),
-            answer,
-        };
         self.0
-            .try_send(waiting)
-            .map_err(|_| StorageError::Unavailable(format!("{QUEUE_MAX} writes wait already")))?;
+            .try_send(Waiting::since_now(change, answer))
+            .map_err(|_| queue_is_full())?;
         answered
             .await
-            .unwrap_or_else(|_| Err(StorageError::Unavailable("the store was closed".to_owned())))
+            .unwrap_or_else(|_| Err(StorageError::closed()))
     }
 }
 
@@ -91,36 +70,20 @@ impl Writer {
     pub(super) async fn run(mut self) {
         while let Some(first) = self.queue.recv().await {
             let batch = self.gather(first);
-            let mut changes = Vec::with_capacity(batch.len());
-            let mut answers = Vec::with_capacity(batch.len());
-            for waiting in batch {
-                if waiting.since.elapsed() > QUEUE_TIMEOUT {
-                    let _ = waiting.answer.send(Err(too_late("take the write")));
-                } else if !waiting.answer.is_closed() {
-                    changes.push(waiting.change);
-                    answers.push(waiting.answer);
-                }
-            }
+            let (changes, answers) = batch.begin(|| too_late("take the write"));
             if !changes.is_empty() {
-                let results = self.write(changes).await;
-                for (answer, result) in answers.into_iter().zip(results) {
-                    // Whoever went away meanwhile does not hear of it.
-                    let _ = answer.send(result);
-                }
+                tell(answers, self.write(changes).await);
             }
         }
     }
 
     /// The first write and what waits behind it, as far as a transaction goes.
-    fn gather(&mut self, first: Waiting) -> Vec<Waiting> {
-        let size = |waiting: &Waiting| waiting.change.value.as_ref().map_or(0, bytes::Bytes::len);
-        let mut bytes = size(&first);
-        let mut batch = vec![first];
-        while batch.len() < BATCH_MAX && bytes < BATCH_BYTES {
+    fn gather(&mut self, first: Waiting) -> Batch {
+        let mut batch = Batch::of(first);
+        while batch.has_room() {
             let Ok(next) = self.queue.try_recv() else {
                 break;
             };
-            bytes += size(&next);
             batch.push(next);
         }
         batch

@@ -24,14 +24,17 @@ use std::{fmt, path::Path, sync::Arc, thread::JoinHandle};
 
 use bytes::Bytes;
 use futures::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{BoxFuture, ready},
     stream::BoxStream,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch as latest;
 
-use crate::{Page, Range, Record, Revision, Storage, StorageError, WatchItem, batch::Change};
+use crate::{
+    Page, Range, Record, Revision, Storage, StorageError, WatchItem, batch::Change,
+    watch::Watch as _,
+};
 use condition::Condition;
 use file::{DatabaseFile, Identity};
 use head::{Head, Recent};
@@ -126,7 +129,9 @@ impl SqliteStorage {
 impl Shared {
     fn queue(&self) -> Result<&Queue, StorageError> {
         let writer = self.writer.as_ref();
-        writer.map(|(queue, _)| queue).ok_or_else(readers::closed)
+        writer
+            .map(|(queue, _)| queue)
+            .ok_or_else(StorageError::closed)
     }
 }
 
@@ -151,11 +156,7 @@ impl Drop for Shared {
 
 impl Storage for SqliteStorage {
     fn create(&self, key: String, value: Bytes) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.write(Change {
-            key,
-            value: Some(value),
-            expected: None,
-        })
+        self.write(Change::create(key, value))
     }
 
     fn update(
@@ -164,11 +165,7 @@ impl Storage for SqliteStorage {
         value: Bytes,
         expected: Revision,
     ) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.write(Change {
-            key,
-            value: Some(value),
-            expected: Some(expected),
-        })
+        self.write(Change::update(key, value, expected))
     }
 
     fn delete(
@@ -176,11 +173,7 @@ impl Storage for SqliteStorage {
         key: String,
         expected: Revision,
     ) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.write(Change {
-            key,
-            value: None,
-            expected: Some(expected),
-        })
+        self.write(Change::delete(key, expected))
     }
 
     fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Record>, StorageError>> {
@@ -204,7 +197,7 @@ impl Storage for SqliteStorage {
             prefix,
             position: after,
         };
-        watcher.stream().boxed()
+        watcher.stream()
     }
 
     fn current_revision(&self) -> BoxFuture<'_, Result<Revision, StorageError>> {

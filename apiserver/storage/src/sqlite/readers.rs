@@ -48,14 +48,16 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StorageError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| closed())?;
+        let permit = permit.map_err(|_| StorageError::closed())?;
         let readers = Arc::clone(self);
         let reading = tokio::task::spawn_blocking(move || {
             let result = readers.read_now(read);
             drop(permit);
             result
         });
-        reading.await.unwrap_or_else(|_| Err(closed()))
+        reading
+            .await
+            .unwrap_or_else(|_| Err(StorageError::closed()))
     }
 
     fn read_now<T>(
@@ -80,7 +82,7 @@ impl Readers {
     }
 
     pub(super) fn file(&self) -> Result<DatabaseFile, StorageError> {
-        self.file.lock().clone().ok_or_else(closed)
+        self.file.lock().clone().ok_or_else(StorageError::closed)
     }
 
     fn session(&self, file: &DatabaseFile) -> Result<Session, Failure> {
@@ -106,8 +108,4 @@ impl Readers {
         self.is_closed.store(true, Ordering::Relaxed);
         idle.clear();
     }
-}
-
-pub(super) fn closed() -> StorageError {
-    StorageError::Unavailable("the store was closed".to_owned())
 }

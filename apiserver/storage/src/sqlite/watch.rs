@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
     head::{Head, Recent},
     reader,
-    readers::{Readers, closed},
+    readers::Readers,
 };
-use crate::{Revision, StorageError, WatchBatch, WatchItem};
+use crate::{Revision, StorageError, WatchBatch, WatchItem, watch::Watch};
 
 /// A position in the log.
 #[derive(Debug)]
@@ -25,19 +24,8 @@ pub(super) struct Watcher {
     pub(super) position: Revision,
 }
 
-impl Watcher {
-    /// Ends with the first error: nothing up to the last batch's revision is missing.
-    pub(super) fn stream(self) -> impl Stream<Item = WatchItem> + Send + 'static {
-        stream::unfold(Some(self), |watcher| async {
-            let mut watcher = watcher?;
-            match watcher.next().await {
-                Ok(batch) => Some((Ok(batch), Some(watcher))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-    }
-
-    async fn next(&mut self) -> WatchItem {
+impl Watch for Watcher {
+    async fn next_batch(&mut self) -> WatchItem {
         self.wait().await?;
         let recent = self.recent.lock().after(self.position, &self.prefix);
         let (events, covers) = match recent {
@@ -50,7 +38,9 @@ impl Watcher {
             revision: covers,
         })
     }
+}
 
+impl Watcher {
     /// Until there is something after the position.
     async fn wait(&mut self) -> Result<(), StorageError> {
         loop {
@@ -64,7 +54,10 @@ impl Watcher {
                 let check = move |c: &_| reader::check(c, position, log_capacity);
                 self.readers.read(check).await?;
             }
-            self.head.changed().await.map_err(|_| closed())?;
+            self.head
+                .changed()
+                .await
+                .map_err(|_| StorageError::closed())?;
         }
     }
 

@@ -15,10 +15,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{oneshot, watch};
 
 use super::{
     condition::Condition,
@@ -26,21 +23,13 @@ use super::{
     file::{Identity, Session},
     head::{Head, Recent},
     reader::{self, bytes, revision, signed},
-    readers::closed,
 };
 use crate::{
     Event, Record, Revision, StorageError,
     batch::{Change, Plan},
+    waiting::{Answer, Batch, QUEUE_MAX, Waiting, queue_is_full, tell},
 };
 
-/// Most tasks that wait: more than a server lets in at a time, so that only a mistake meets it.
-const QUEUE_MAX: usize = 1024;
-/// Most writes in a transaction, so that the first of them does not wait for long.
-const BATCH_MAX: usize = 256;
-/// A transaction takes no more writes once its values have this many bytes.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// A write that has waited for longer is not begun: its client is told to try again.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time until a file that failed is tried again when nobody writes.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
 /// Old events that a transaction deletes at most for each one that it adds: more than one, so that
@@ -65,8 +54,6 @@ const ADVANCE: &str = "UPDATE meta SET revision = ?1, compacted = ?2";
 const TRIM: &str = "DELETE FROM events WHERE revision IN \
     (SELECT revision FROM events WHERE revision <= ?1 ORDER BY revision LIMIT ?2)";
 
-type Answer = oneshot::Sender<Result<Revision, StorageError>>;
-
 /// Takes tasks for the thread.
 #[derive(Debug)]
 pub(super) struct Queue(SyncSender<Task>);
@@ -76,13 +63,6 @@ enum Task {
     Write(Waiting),
     /// Answered with the newest revision.
     Compact(Revision, Answer),
-}
-
-#[derive(Debug)]
-struct Waiting {
-    change: Change,
-    since: Instant,
-    answer: Answer,
 }
 
 /// The thread's side.
@@ -111,14 +91,8 @@ struct Committed {
 
 impl Queue {
     pub(super) async fn write(&self, change: Change) -> Result<Revision, StorageError> {
-        self.send(|answer| {
-            Task::Write(Waiting {
-                change,
-                since: Instant::now(),
-                answer,
-            })
-        })
-        .await
+        self.send(|answer| Task::Write(Waiting::since_now(change, answer)))
+            .await
     }
 
     pub(super) async fn compact(&self, up_to: Revision) -> Result<(), StorageError> {
@@ -129,12 +103,12 @@ impl Queue {
     async fn send(&self, task: impl FnOnce(Answer) -> Task) -> Result<Revision, StorageError> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(task(answer)).map_err(|e| match e {
-            TrySendError::Full(_) => {
-                StorageError::Unavailable(format!("{QUEUE_MAX} writes wait already"))
-            }
-            TrySendError::Disconnected(_) => closed(),
+            TrySendError::Full(_) => queue_is_full(),
+            TrySendError::Disconnected(_) => StorageError::closed(),
         })?;
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(StorageError::closed()))
     }
 }
 
@@ -181,16 +155,11 @@ impl Writer {
     /// Writes the first change and what waits behind it, as far as a transaction goes. What is no
     /// write ends the batch and is given back.
     fn write_all(&mut self, first: Waiting, tasks: &Receiver<Task>) -> Option<Task> {
-        let size = |waiting: &Waiting| waiting.change.value.as_ref().map_or(0, Bytes::len);
-        let mut bytes = size(&first);
-        let mut batch = vec![first];
+        let mut batch = Batch::of(first);
         let mut other = None;
-        while batch.len() < BATCH_MAX && bytes < BATCH_BYTES {
+        while batch.has_room() {
             match tasks.try_recv() {
-                Ok(Task::Write(next)) => {
-                    bytes += size(&next);
-                    batch.push(next);
-                }
+                Ok(Task::Write(next)) => batch.push(next),
                 Ok(task @ Task::Compact(..)) => {
                     other = Some(task);
                     break;
@@ -198,25 +167,10 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let mut changes = Vec::with_capacity(batch.len());
-        let mut answers = Vec::with_capacity(batch.len());
-        for waiting in batch {
-            if waiting.since.elapsed() > QUEUE_TIMEOUT {
-                let late = "nothing was written: the disk did not take the write in time";
-                let _ = waiting
-                    .answer
-                    .send(Err(StorageError::Unavailable(late.to_owned())));
-            } else if !waiting.answer.is_closed() {
-                changes.push(waiting.change);
-                answers.push(waiting.answer);
-            }
-        }
+        let late = "nothing was written: the disk did not take the write in time";
+        let (changes, answers) = batch.begin(|| StorageError::Unavailable(late.to_owned()));
         if !changes.is_empty() {
-            let results = self.write(&changes);
-            for (answer, result) in answers.into_iter().zip(results) {
-                // Whoever went away meanwhile does not hear of it.
-                let _ = answer.send(result);
-            }
+            tell(answers, self.write(&changes));
         }
         other
     }

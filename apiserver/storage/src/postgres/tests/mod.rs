@@ -6,6 +6,8 @@ mod outages;
 
 use std::time::Duration;
 
+use futures::StreamExt;
+
 use super::{
     testing::{Cluster, eventually},
     *,

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use tempfile::TempDir;
 
 use super::*;
