@@ -13,7 +13,7 @@ demo-down: ## Take the demo's cluster away.
 	@bash hack/demo.sh down
 
 .PHONY: test
-test: ## Every test, on real clusters too. Needs root; about 10 minutes, the first time half an hour.
+test: ## Every test, on real clusters too. Needs root; about 18 minutes, the first time half an hour.
 	@bash hack/test.sh
 
 .PHONY: conformance

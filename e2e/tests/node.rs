@@ -22,5 +22,8 @@ mod refusals;
 mod rolling;
 #[path = "node/storage.rs"]
 mod storage;
+#[expect(dead_code, reason = "other tests need what this one does not")]
+#[path = "support/traffic.rs"]
+mod traffic;
 #[path = "node/volumes.rs"]
 mod volumes;

@@ -22,6 +22,9 @@ mod observer;
 mod program;
 #[path = "soak/rotation.rs"]
 mod rotation;
+#[expect(dead_code, reason = "other tests need what this one does not")]
+#[path = "node/storage.rs"]
+mod storage;
 #[path = "support/traffic.rs"]
 mod traffic;
 

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use ::storage::postgres::testing::Cluster as Database;
-use anyhow::{Context, Result};
-use e2e::{network, testing::Cluster};
+use anyhow::Result;
+use e2e::network;
 use futures::future::try_join_all;
 use kube::{
-    Api, Client, Config,
-    api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-        PostParams,
-    },
-    config::{KubeConfigOptions, Kubeconfig},
+    Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -21,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     installation::{NAMESPACE, exclusive, kubectl},
     storage::{back_to_memory, keep_in, restart},
+    traffic::{client, record, records},
 };
 
 const PER_SECOND: u64 = 200;
@@ -52,7 +49,7 @@ async fn a_rolling_restart_of_two_replicas_loses_no_request() -> Result<()> {
 
     let stop = CancellationToken::new();
     let clients = (0..CLIENTS).map(async |number| {
-        let client = client(&cluster).await?;
+        let client = client(&cluster.kubeconfig).await?;
         anyhow::Ok(tokio::spawn(work(
             client,
             namespace.name.clone(),
@@ -76,7 +73,7 @@ async fn a_rolling_restart_of_two_replicas_loses_no_request() -> Result<()> {
     );
     assert!(failures.is_empty(), "{failures:#?}");
 
-    let api = records(client(&cluster).await?, &namespace.name);
+    let api = records(client(&cluster.kubeconfig).await?, &namespace.name);
     let mut found: Vec<String> = api
         .list(&ListParams::default())
         .await?
@@ -106,10 +103,9 @@ async fn work(client: Client, namespace: String, number: u64, stop: Cancellation
             break;
         }
         let name = format!("r{number}-{round}");
-        let record = DynamicObject::new(&name, &resource())
-            .data(json!({ "spec": { "source": "rolling", "query": name } }));
         pace.tick().await;
-        let created = api.create(&PostParams::default(), &record).await;
+        let made = record(&name, "created");
+        let created = api.create(&PostParams::default(), &made).await;
         done.note("create", &name, created.map(drop));
         pace.tick().await;
         done.note("get", &name, api.get(&name).await.map(drop));
@@ -135,22 +131,4 @@ impl Done {
             self.failures.push(format!("{verb} {name}: {error:?}"));
         }
     }
-}
-
-/// A client that tries nothing twice, so that every failure counts.
-async fn client(cluster: &Cluster) -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(&cluster.kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    config.default_retry = false;
-    Client::try_from(config).context("a client")
-}
-
-fn records(client: Client, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(client, namespace, &resource())
-}
-
-fn resource() -> ApiResource {
-    let kind = GroupVersionKind::gvk("data.kubedojo.io", "v1alpha1", "DataRecord");
-    ApiResource::from_gvk_with_plural(&kind, "datarecords")
 }

@@ -22,18 +22,20 @@ pub(crate) async fn keep_in(cluster: &Cluster, storage: Value, replicas: u32) ->
         "--patch",
         &patch,
     ];
+    let generation =
+        format!("get deployment {API} -n {NAMESPACE} -o jsonpath={{.metadata.generation}}");
+    let before = kubectl(cluster, &generation).await?;
     cluster.kubectl(args).await?.success()?;
-    let want = format!("deployment has {replicas} pods of the new kind");
+    // The rollout that is looked at next has to be that of the change.
     cluster
-        .wait_for(&want, Duration::from_mins(1), async || {
-            let fields =
-                "jsonpath={.metadata.generation} {.status.observedGeneration} {.spec.replicas}";
-            let args = ["get", "deployment", API, "-n", NAMESPACE, "-o", fields];
-            let said = cluster.kubectl(args).await.ok()?.success().ok()?;
-            let fields: Vec<&str> = said.split_whitespace().collect();
-            let is_seen = matches!(fields[..], [a, b, n] if a == b && n == replicas.to_string());
-            is_seen.then_some(())
-        })
+        .wait_for(
+            "the Deployment to change",
+            Duration::from_mins(1),
+            async || {
+                let now = kubectl(cluster, &generation).await.ok()?;
+                (now != before).then_some(())
+            },
+        )
         .await?;
     rolled_out(cluster).await?;
     wait_available(cluster).await

@@ -17,6 +17,7 @@ use super::{
     installation::{API, NAMESPACE, exclusive, kubectl},
     local_server::{client, get},
     observer::Observer,
+    storage::rolled_out,
     traffic,
 };
 
@@ -81,17 +82,7 @@ async fn log(cluster: &Cluster, variables: &str) -> Result<()> {
         &format!("set env deployment/{API} -n {NAMESPACE} {variables}"),
     )
     .await?;
-    let status = format!("rollout status deployment/{API} -n {NAMESPACE} --timeout=120s");
-    kubectl(cluster, &status).await?;
-    let selector = format!("app.kubernetes.io/instance={API},app.kubernetes.io/component=server");
-    let path = "jsonpath={range .items[*]}{.metadata.deletionTimestamp}{end}";
-    cluster
-        .wait_for("the old pod to end", FOLLOWED_WITHIN, async || {
-            let args = ["get", "pods", "-n", NAMESPACE, "-l", &selector, "-o", path];
-            let said = cluster.kubectl(args).await.ok()?.success().ok()?;
-            said.is_empty().then_some(())
-        })
-        .await
+    rolled_out(cluster).await
 }
 
 /// I2, M5, X5: the pods follow new authorities of the aggregator and of users, and refuse the old ones; no
